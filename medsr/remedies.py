@@ -1,0 +1,30 @@
+"""The remedy said with each reason code: what the user can do about it.
+
+One table, so that the documentation, the command line and the service say the same, and a test can
+hold that every code is raised by some test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = ["REMEDIES"]
+
+REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "geometry.shape": "give a volume of three axes, each at least one voxel long",
+        "geometry.affine": "write a finite, invertible affine into the header (nibabel: set_sform)",
+        "geometry.spacing": "check the header's unit: medsr expects millimetres between 0.01 and 50",
+        "geometry.shear": "resample the scan to a right-angled grid yourself, and say so; medsr never does it silently",
+        "volume.shape": "pass values of the shape and type that the geometry states",
+        "volume.not_finite": "replace NaN and infinite voxels by a fill value your reader knows, or re-export the scan",
+        "noise.unknown": "use one of the noise models named in docs/operators.md",
+        "noise.parameter": "correct the noise parameters in the sidecar or on the command line",
+        "operator.slab": "process the whole stack: this operator mixes slices",
+        "operator.indivisible": "choose a factor that divides the matrix, or the overlap form of the operator",
+        "operator.shape": "give the operator that was used on this very scan, or leave it out",
+        "operator.parameter": "correct the operator's parameters in the sidecar or on the command line",
+        "operator.unknown": "use one of the registered operators, named in docs/operators.md",
+    }
+)
