@@ -21,6 +21,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "volume.not_finite": "replace NaN and infinite voxels by a fill value your reader knows, or re-export the scan",
         "noise.unknown": "use one of the noise models named in docs/operators.md",
         "noise.parameter": "correct the noise parameters in the sidecar or on the command line",
+        "operator.uneven": "keep the whole stack as the grid: unevenly acquired slices have no grid of their own",
         "operator.slab": "process the whole stack: this operator mixes slices",
         "operator.indivisible": "choose a factor that divides the matrix, or the overlap form of the operator",
         "operator.shape": "give the operator that was used on this very scan, or leave it out",

@@ -96,8 +96,8 @@ class MagnitudeNoise(NoiseModel):
 
     References
     ----------
-    Koay and Basser, J Magn Reson 179, 317 (2006), doi 10.1016/j.jmr.2006.01.016, eq. 8 and 18 (moments).
-    Aja-Fernandez and Tristan-Vega, Magn Reson Med 65, 1195 (2011), doi 10.1002/mrm.22701, eq. 16 (effective L, sigma).
+    Koay and Basser, J Magn Reson 179, 317 (2006), doi 10.1016/j.jmr.2006.01.016 (moments).
+    Aja-Fernandez and Tristan-Vega, Magn Reson Med 65, 1195 (2011), doi 10.1002/mrm.22701 (correlated coils).
     """
 
     sigma: float
@@ -143,23 +143,21 @@ class MagnitudeNoise(NoiseModel):
         share = signal / math.sqrt(self.coils)
         return ((share + real).square() + imaginary.square()).sum(0).sqrt()
 
-    def effective(self) -> tuple[float, float]:
-        """Effective number of coils, and factor on sigma, that make the correlated sum behave like equal coils.
-
-        The factor keeps the second moment L sigma^2; the number keeps the fourth moment of pure noise.
-        """
-        covariance = self.covariance()
-        trace, squared = float(np.trace(covariance)), float((covariance**2).sum())
-        count = trace**2 / squared
-        return count, math.sqrt(trace / count)
-
     def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and sd of y, by the exact moments at low signal and their series above 8 sigma."""
-        count, factor = self.effective() if self.correlation else (float(self.coils), 1.0)
-        scale = torch.as_tensor(sigma, dtype=signal.dtype, device=signal.device) * factor
+        """Mean and sd of y: exact for independent coils; for correlated ones a gamma law of y^2.
+
+        The gamma law has the exact mean and variance of y^2 (signal along the covariance's first eigenvector).
+        """
+        scale = torch.as_tensor(sigma, dtype=signal.dtype, device=signal.device)
         ratio = signal.abs() / scale
-        mean = _noncentral_chi_mean(ratio, count)
-        second = ratio.square() + 2 * count
+        second = ratio.square() + 2 * self.coils
+        if self.correlation:
+            eigenvalues = np.linalg.eigvalsh(self.covariance())
+            variance = 4 * float(eigenvalues[-1]) * ratio.square() + 4 * float((eigenvalues**2).sum())
+            shape = second.square() / variance
+            mean = (torch.lgamma(shape + 0.5) - torch.lgamma(shape)).exp() * (second / shape).sqrt()
+        else:
+            mean = _noncentral_chi_mean(ratio, float(self.coils))
         sd = (second - mean.square()).clamp_min(1e-6).sqrt()
         return mean * scale, sd * scale
 
