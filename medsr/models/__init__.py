@@ -1,1 +1,1 @@
-"""Room models."""
+"""Networks, bundles and the engine that runs them."""

@@ -7,7 +7,14 @@ from medsr.physics.area_average import AreaAverage
 from medsr.physics.identity import Identity
 from medsr.physics.k_space_truncation import KSpaceTruncation
 from medsr.physics.linear import OPERATORS, LinearOperator, apply_along, register
-from medsr.physics.noise import GaussianNoise, MagnitudeNoise, NoiseModel, NoNoise, ProjectionNoise, noise_from_record
+from medsr.physics.noise import (
+    GaussianNoise,
+    MagnitudeNoise,
+    NoiseModel,
+    NoNoise,
+    ProjectionNoise,
+    noise_from_record,
+)
 from medsr.physics.operator import Operator
 from medsr.physics.overlap_average import OverlapAverage
 from medsr.physics.slice_mask import SliceMask
