@@ -40,13 +40,18 @@ class AreaAverage(InPlaneOperator):
     def __post_init__(self) -> None:
         for axis, factor in zip(self.in_plane_axes, self.factors, strict=True):
             if factor < 1 or self.shape[axis] % factor:
-                raise Refusal("operator.indivisible", f"axis {'ijk'[axis]}: {self.shape[axis]} voxels by {factor}")
+                raise Refusal(
+                    "operator.indivisible",
+                    f"axis {'ijk'[axis]}: {self.shape[axis]} voxels by {factor}",
+                )
 
     @property
     def coarse(self) -> tuple[int, int]:
         """(M1, M2) of y."""
         first, second = self.in_plane_axes
-        return self.shape[first] // self.factors[0], self.shape[second] // self.factors[1]
+        return self.shape[first] // self.factors[0], self.shape[second] // self.factors[
+            1
+        ]
 
     @property
     def rank(self) -> int:
@@ -74,7 +79,11 @@ class AreaAverage(InPlaneOperator):
 
     def parameters(self) -> Mapping[str, object]:
         """Shape, factors, slice axis."""
-        return {"shape": list(self.shape), "factors": list(self.factors), "slice_axis": self.slice_axis}
+        return {
+            "shape": list(self.shape),
+            "factors": list(self.factors),
+            "slice_axis": self.slice_axis,
+        }
 
     def _with_shape(self, shape: Shape) -> Self:
         return replace(self, shape=shape)

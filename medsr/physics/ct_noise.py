@@ -71,7 +71,12 @@ def noise_fields(
     columns = slice(pads[1][0], pads[1][0] + slice_hu.shape[1])
     fields = np.stack(
         [
-            iradon(deviation * rng.standard_normal(paths.shape), angles, filter_name=window, circle=True)[rows, columns]
+            iradon(
+                deviation * rng.standard_normal(paths.shape),
+                angles,
+                filter_name=window,
+                circle=True,
+            )[rows, columns]
             for _ in range(count)
         ]
     )
@@ -89,7 +94,10 @@ def _padded(
     side = math.ceil(1.15 * max(slice_hu.shape) / 2) * 2
     if max(slice_hu.shape) < 400:
         side = math.ceil(1.02 * math.hypot(*slice_hu.shape) / 2) * 2
-    pads = [((side - size) // 2, side - size - (side - size) // 2) for size in slice_hu.shape]
+    pads = [
+        ((side - size) // 2, side - size - (side - size) // 2)
+        for size in slice_hu.shape
+    ]
     relative = np.clip((slice_hu.astype(np.float64) + 1000) / 1000, 0, None)
     attenuation = np.pad(relative * WATER_ATTENUATION_PER_MM * spacing_mm, pads)
     grid = np.arange(side) - (side - 1) / 2

@@ -45,14 +45,19 @@ class KSpaceTruncation(InPlaneOperator):
         for axis, size in zip(self.in_plane_axes, self.coarse, strict=True):
             if not 2 <= size <= self.shape[axis]:
                 raise Refusal(
-                    "operator.parameter", f"coarse matrix of {size} along axis {'ijk'[axis]} of {self.shape[axis]} voxels"
+                    "operator.parameter",
+                    f"coarse matrix of {size} along axis {'ijk'[axis]} of {self.shape[axis]} voxels",
                 )
 
     @classmethod
     def by_scale(cls, shape: Shape, scale: float, *, slice_axis: int = 2) -> Self:
         """Truncation by a factor: M = round(N / scale) along both in-plane axes."""
         first, second = (axis for axis in range(3) if axis != slice_axis)
-        return cls(shape, (round(shape[first] / scale), round(shape[second] / scale)), slice_axis)
+        return cls(
+            shape,
+            (round(shape[first] / scale), round(shape[second] / scale)),
+            slice_axis,
+        )
 
     @property
     def rank(self) -> int:
@@ -66,7 +71,9 @@ class KSpaceTruncation(InPlaneOperator):
     def gain(self) -> float:
         """g = sqrt(M1 M2 / (N1 N2))."""
         first, second = self.in_plane_axes
-        return math.sqrt(self.coarse[0] * self.coarse[1] / (self.shape[first] * self.shape[second]))
+        return math.sqrt(
+            self.coarse[0] * self.coarse[1] / (self.shape[first] * self.shape[second])
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """A x: the coarse image; may ring below zero."""
@@ -74,7 +81,9 @@ class KSpaceTruncation(InPlaneOperator):
         spectrum = torch.fft.fft2(x, dim=self.tensor_axes, norm="ortho")
         for axis in (0, 1):
             spectrum = self._crop(spectrum, axis) * self._line(axis, x)
-        image: torch.Tensor = torch.fft.ifft2(spectrum, dim=self.tensor_axes, norm="ortho").real
+        image: torch.Tensor = torch.fft.ifft2(
+            spectrum, dim=self.tensor_axes, norm="ortho"
+        ).real
         return image * self.gain
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
@@ -87,7 +96,11 @@ class KSpaceTruncation(InPlaneOperator):
 
     def parameters(self) -> Mapping[str, object]:
         """Shape, coarse matrix, slice axis."""
-        return {"shape": list(self.shape), "coarse": list(self.coarse), "slice_axis": self.slice_axis}
+        return {
+            "shape": list(self.shape),
+            "coarse": list(self.coarse),
+            "slice_axis": self.slice_axis,
+        }
 
     def _with_shape(self, shape: Shape) -> Self:
         return replace(self, shape=shape)
@@ -97,7 +110,9 @@ class KSpaceTruncation(InPlaneOperator):
         spectrum = torch.fft.fft2(y, dim=self.tensor_axes, norm="ortho")
         for axis in (0, 1):
             spectrum = self._pad(spectrum * self._line(axis, y).conj(), axis)
-        image: torch.Tensor = torch.fft.ifft2(spectrum, dim=self.tensor_axes, norm="ortho").real
+        image: torch.Tensor = torch.fft.ifft2(
+            spectrum, dim=self.tensor_axes, norm="ortho"
+        ).real
         return image
 
     def _sizes(self, axis: int) -> tuple[int, int]:
@@ -108,7 +123,10 @@ class KSpaceTruncation(InPlaneOperator):
         dim = self.tensor_axes[axis]
         positive = (coarse + 1) // 2
         head = spectrum.narrow(dim, 0, positive)
-        return torch.cat([head, spectrum.narrow(dim, fine - (coarse - positive), coarse - positive)], dim)
+        return torch.cat(
+            [head, spectrum.narrow(dim, fine - (coarse - positive), coarse - positive)],
+            dim,
+        )
 
     def _pad(self, spectrum: torch.Tensor, axis: int) -> torch.Tensor:
         fine, coarse = self._sizes(axis)

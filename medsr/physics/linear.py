@@ -127,4 +127,7 @@ def apply_along(matrix: torch.Tensor, x: torch.Tensor, axis: int) -> torch.Tenso
 
 def _check_shape(x: torch.Tensor, shape: Shape, name: str) -> None:
     if x.ndim < 3 or tuple(x.shape[-3:]) != shape:
-        raise Refusal("operator.shape", f"{name} has shape {tuple(x.shape)}, the operator expects (..., {shape})")
+        raise Refusal(
+            "operator.shape",
+            f"{name} has shape {tuple(x.shape)}, the operator expects (..., {shape})",
+        )

@@ -13,7 +13,14 @@ import torch
 
 from medsr.errors import Refusal
 
-__all__ = ["GaussianNoise", "MagnitudeNoise", "NoNoise", "NoiseModel", "ProjectionNoise", "noise_from_record"]
+__all__ = [
+    "GaussianNoise",
+    "MagnitudeNoise",
+    "NoNoise",
+    "NoiseModel",
+    "ProjectionNoise",
+    "noise_from_record",
+]
 
 
 class NoiseModel(ABC):
@@ -27,7 +34,9 @@ class NoiseModel(ABC):
         """Standard deviation of the underlying Gaussian noise, in image units; 0 without noise."""
 
     @abstractmethod
-    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(
+        self, signal: torch.Tensor, sigma: torch.Tensor | float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """E[y | signal] and sd[y | signal], elementwise, for local noise `sigma` in the units of signal."""
 
     @abstractmethod
@@ -46,9 +55,13 @@ class NoNoise(NoiseModel):
         """0."""
         return 0.0
 
-    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(
+        self, signal: torch.Tensor, sigma: torch.Tensor | float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The signal itself, with the noise that is measured in the scan."""
-        return signal, torch.as_tensor(sigma, dtype=signal.dtype, device=signal.device).expand_as(signal)
+        return signal, torch.as_tensor(
+            sigma, dtype=signal.dtype, device=signal.device
+        ).expand_as(signal)
 
     def to_record(self) -> dict[str, object]:
         """``{"model": "none"}``."""
@@ -70,9 +83,13 @@ class GaussianNoise(NoiseModel):
         """sigma."""
         return self.sigma
 
-    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(
+        self, signal: torch.Tensor, sigma: torch.Tensor | float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The signal, and sigma everywhere."""
-        return signal, torch.as_tensor(sigma, dtype=signal.dtype, device=signal.device).expand_as(signal)
+        return signal, torch.as_tensor(
+            sigma, dtype=signal.dtype, device=signal.device
+        ).expand_as(signal)
 
     def to_record(self) -> dict[str, object]:
         """Model and sigma."""
@@ -110,7 +127,8 @@ class MagnitudeNoise(NoiseModel):
         _positive("sigma", self.sigma)
         if self.coils < 1 or not 0 <= self.correlation < 1 or not 1 <= self.peak <= 2.5:
             raise Refusal(
-                "noise.parameter", f"coils {self.coils}, correlation {self.correlation}, peak {self.peak}: out of range"
+                "noise.parameter",
+                f"coils {self.coils}, correlation {self.correlation}, peak {self.peak}: out of range",
             )
 
     @property
@@ -124,26 +142,46 @@ class MagnitudeNoise(NoiseModel):
         np.fill_diagonal(full, 1.0)
         return full
 
-    def field(self, shape: tuple[int, int, int], slice_axis: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    def field(
+        self,
+        shape: tuple[int, int, int],
+        slice_axis: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> torch.Tensor:
         """Map of sigma over a volume of `shape`, in image units: a Gaussian bump of height peak - 1 in plane."""
         if self.peak == 1.0:
             return torch.full((1, 1, 1), self.sigma, dtype=dtype)
         squared = torch.zeros((1, 1, 1), dtype=dtype)
         for axis in range(3):
             if axis != slice_axis:
-                line = torch.linspace(-1, 1, shape[axis], dtype=dtype).square() / (2 * 0.35**2)
-                squared = squared + line.reshape([-1 if a == axis else 1 for a in range(3)])
+                line = torch.linspace(-1, 1, shape[axis], dtype=dtype).square() / (
+                    2 * 0.35**2
+                )
+                squared = squared + line.reshape(
+                    [-1 if a == axis else 1 for a in range(3)]
+                )
         return self.sigma * (1 + (self.peak - 1) * torch.exp(-squared))
 
-    def draw(self, signal: torch.Tensor, generator: torch.Generator, sigma: torch.Tensor | float) -> torch.Tensor:
+    def draw(
+        self,
+        signal: torch.Tensor,
+        generator: torch.Generator,
+        sigma: torch.Tensor | float,
+    ) -> torch.Tensor:
         """A magnitude image y of the noise-free `signal` (..., any shape); `sigma` broadcasts against it."""
-        mixing = torch.as_tensor(np.linalg.cholesky(self.covariance()), dtype=signal.dtype)
-        white = torch.randn((2, self.coils, *signal.shape), generator=generator, dtype=signal.dtype)
+        mixing = torch.as_tensor(
+            np.linalg.cholesky(self.covariance()), dtype=signal.dtype
+        )
+        white = torch.randn(
+            (2, self.coils, *signal.shape), generator=generator, dtype=signal.dtype
+        )
         real, imaginary = torch.einsum("lm,cm...->cl...", mixing, white) * sigma
         share = signal / math.sqrt(self.coils)
         return ((share + real).square() + imaginary.square()).sum(0).sqrt()
 
-    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(
+        self, signal: torch.Tensor, sigma: torch.Tensor | float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and sd of y: exact for independent coils; for correlated ones a gamma law of y^2.
 
         The gamma law has the exact mean and variance of y^2 (signal along the covariance's first eigenvector).
@@ -153,9 +191,13 @@ class MagnitudeNoise(NoiseModel):
         second = ratio.square() + 2 * self.coils
         if self.correlation:
             eigenvalues = np.linalg.eigvalsh(self.covariance())
-            variance = 4 * float(eigenvalues[-1]) * ratio.square() + 4 * float((eigenvalues**2).sum())
+            variance = 4 * float(eigenvalues[-1]) * ratio.square() + 4 * float(
+                (eigenvalues**2).sum()
+            )
             shape = second.square() / variance
-            mean = (torch.lgamma(shape + 0.5) - torch.lgamma(shape)).exp() * (second / shape).sqrt()
+            mean = (torch.lgamma(shape + 0.5) - torch.lgamma(shape)).exp() * (
+                second / shape
+            ).sqrt()
         else:
             mean = _noncentral_chi_mean(ratio, float(self.coils))
         sd = (second - mean.square()).clamp_min(1e-6).sqrt()
@@ -186,20 +228,31 @@ class ProjectionNoise(NoiseModel):
     def __post_init__(self) -> None:
         _positive("sigma_hu", self.sigma_hu)
         if not 0 < self.dose_fraction < 1:
-            raise Refusal("noise.parameter", f"dose fraction {self.dose_fraction} is not between 0 and 1")
+            raise Refusal(
+                "noise.parameter",
+                f"dose fraction {self.dose_fraction} is not between 0 and 1",
+            )
 
     @property
     def level(self) -> float:
         """Added noise in HU."""
         return self.sigma_hu
 
-    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(
+        self, signal: torch.Tensor, sigma: torch.Tensor | float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The signal, and the local noise given."""
-        return signal, torch.as_tensor(sigma, dtype=signal.dtype, device=signal.device).expand_as(signal)
+        return signal, torch.as_tensor(
+            sigma, dtype=signal.dtype, device=signal.device
+        ).expand_as(signal)
 
     def to_record(self) -> dict[str, object]:
         """Model, added noise and dose."""
-        return {"model": self.kind, "sigma_hu": self.sigma_hu, "dose_fraction": self.dose_fraction}
+        return {
+            "model": self.kind,
+            "sigma_hu": self.sigma_hu,
+            "dose_fraction": self.dose_fraction,
+        }
 
 
 def noise_from_record(record: Mapping[str, object]) -> NoiseModel:
@@ -210,16 +263,22 @@ def noise_from_record(record: Mapping[str, object]) -> NoiseModel:
     Refusal : ``noise.unknown``, ``noise.parameter``.
     """
     models: dict[str, type[NoiseModel]] = {
-        model.kind: model for model in (NoNoise, GaussianNoise, MagnitudeNoise, ProjectionNoise)
+        model.kind: model
+        for model in (NoNoise, GaussianNoise, MagnitudeNoise, ProjectionNoise)
     }
     kind = record.get("model", "none")
     if not isinstance(kind, str) or kind not in models:
-        raise Refusal("noise.unknown", f"noise model {str(kind)[:40]!r} is not one of {sorted(models)}")
+        raise Refusal(
+            "noise.unknown",
+            f"noise model {str(kind)[:40]!r} is not one of {sorted(models)}",
+        )
     arguments = {str(name): value for name, value in record.items() if name != "model"}
     try:
         return models[kind](**arguments)
     except TypeError as error:
-        raise Refusal("noise.parameter", f"noise {kind}: its parameters do not fit") from error
+        raise Refusal(
+            "noise.parameter", f"noise {kind}: its parameters do not fit"
+        ) from error
 
 
 def _noncentral_chi_mean(ratio: torch.Tensor, count: float) -> torch.Tensor:

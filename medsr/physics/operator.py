@@ -37,7 +37,12 @@ class Operator:
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, object], *, provenance: OperatorProvenance | None = None) -> Operator:
+    def from_record(
+        cls,
+        record: Mapping[str, object],
+        *,
+        provenance: OperatorProvenance | None = None,
+    ) -> Operator:
         """Build an operator from its record.
 
         Raises
@@ -46,17 +51,26 @@ class Operator:
         """
         kind = record.get("kind")
         if not isinstance(kind, str) or kind not in OPERATORS:
-            raise Refusal("operator.unknown", f"operator kind {str(kind)[:40]!r} is not one of {sorted(OPERATORS)}")
+            raise Refusal(
+                "operator.unknown",
+                f"operator kind {str(kind)[:40]!r} is not one of {sorted(OPERATORS)}",
+            )
         parameters = record.get("parameters")
         if not isinstance(parameters, Mapping):
             raise Refusal("operator.parameter", "the operator record has no parameters")
         try:
-            linear = OPERATORS[kind](**{str(name): _frozen(value) for name, value in parameters.items()})
+            linear = OPERATORS[kind](
+                **{str(name): _frozen(value) for name, value in parameters.items()}
+            )
         except (TypeError, ValueError) as error:
-            raise Refusal("operator.parameter", f"operator {kind}: its parameters do not fit") from error
+            raise Refusal(
+                "operator.parameter", f"operator {kind}: its parameters do not fit"
+            ) from error
         noise = record.get("noise")
         stated = record.get("provenance")
-        known = provenance or (stated if stated in ("declared", "header", "estimated") else "declared")
+        known = provenance or (
+            stated if stated in ("declared", "header", "estimated") else "declared"
+        )
         model = noise_from_record(noise if isinstance(noise, Mapping) else {})
         return cls(linear, model, cast(OperatorProvenance, known))
 

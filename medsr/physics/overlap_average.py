@@ -44,7 +44,8 @@ class OverlapAverage(InPlaneOperator):
         for axis, size in zip(self.in_plane_axes, self.coarse, strict=True):
             if not 1 <= size <= self.shape[axis]:
                 raise Refusal(
-                    "operator.parameter", f"coarse matrix of {size} along axis {'ijk'[axis]} of {self.shape[axis]} voxels"
+                    "operator.parameter",
+                    f"coarse matrix of {size} along axis {'ijk'[axis]} of {self.shape[axis]} voxels",
                 )
 
     @property
@@ -69,7 +70,11 @@ class OverlapAverage(InPlaneOperator):
 
     def parameters(self) -> Mapping[str, object]:
         """Shape, coarse matrix, slice axis."""
-        return {"shape": list(self.shape), "coarse": list(self.coarse), "slice_axis": self.slice_axis}
+        return {
+            "shape": list(self.shape),
+            "coarse": list(self.coarse),
+            "slice_axis": self.slice_axis,
+        }
 
     def _with_shape(self, shape: Shape) -> Self:
         return replace(self, shape=shape)
@@ -77,12 +82,16 @@ class OverlapAverage(InPlaneOperator):
     def _apply(self, x: torch.Tensor, form: int) -> torch.Tensor:
         for axis in (0, 1):
             fine = self.shape[self.in_plane_axes[axis]]
-            x = apply_along(_matrices(fine, self.coarse[axis])[form], x, self.tensor_axes[axis])
+            x = apply_along(
+                _matrices(fine, self.coarse[axis])[form], x, self.tensor_axes[axis]
+            )
         return x
 
 
 @lru_cache(maxsize=64)
-def _matrices(fine: int, coarse: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _matrices(
+    fine: int, coarse: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """W (coarse, fine), its transpose and its pseudo-inverse, float64."""
     edges = np.arange(coarse + 1) * fine / coarse
     pixels = np.arange(fine)

@@ -38,13 +38,18 @@ class SliceMask(LinearOperator):
         size = self.shape[self.slice_axis]
         ordered = all(a < b for a, b in zip(self.kept, self.kept[1:], strict=False))
         if not self.kept or not ordered or self.kept[0] < 0 or self.kept[-1] >= size:
-            raise Refusal("operator.parameter", f"{len(self.kept)} kept slices do not ascend within 0 to {size - 1}")
+            raise Refusal(
+                "operator.parameter",
+                f"{len(self.kept)} kept slices do not ascend within 0 to {size - 1}",
+            )
 
     @property
     def missing(self) -> tuple[int, ...]:
         """Indices of the slices that were not acquired."""
         kept = set(self.kept)
-        return tuple(index for index in range(self.shape[self.slice_axis]) if index not in kept)
+        return tuple(
+            index for index in range(self.shape[self.slice_axis]) if index not in kept
+        )
 
     @property
     def fine_shape(self) -> Shape:
@@ -77,7 +82,9 @@ class SliceMask(LinearOperator):
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """The whole stack, zero where nothing was acquired."""
         self._check_coarse(y)
-        whole = torch.zeros((*y.shape[:-3], *self.shape), dtype=y.dtype, device=y.device)
+        whole = torch.zeros(
+            (*y.shape[:-3], *self.shape), dtype=y.dtype, device=y.device
+        )
         return whole.index_copy_(self.slice_axis - 3 + whole.ndim, self._index(y), y)
 
     def pinv(self, y: torch.Tensor) -> torch.Tensor:
@@ -86,7 +93,11 @@ class SliceMask(LinearOperator):
 
     def parameters(self) -> Mapping[str, object]:
         """Shape, kept slices, slice axis."""
-        return {"shape": list(self.shape), "kept": list(self.kept), "slice_axis": self.slice_axis}
+        return {
+            "shape": list(self.shape),
+            "kept": list(self.kept),
+            "slice_axis": self.slice_axis,
+        }
 
     def coarse_geometry(self, fine: Geometry) -> Geometry:
         """The grid of acquired slices, which must be evenly spaced to have one.
@@ -97,7 +108,10 @@ class SliceMask(LinearOperator):
         """
         steps = {b - a for a, b in zip(self.kept, self.kept[1:], strict=False)}
         if len(steps) > 1:
-            raise Refusal("operator.uneven", f"acquired slices lie {sorted(steps)} slices apart: no regular grid")
+            raise Refusal(
+                "operator.uneven",
+                f"acquired slices lie {sorted(steps)} slices apart: no regular grid",
+            )
         step = steps.pop() if steps else 1
         first = fine.slices(self.kept[0], self.kept[0] + 1)
         affine = first.world_from_voxel.copy()
@@ -114,7 +128,10 @@ class SliceMask(LinearOperator):
 
     def slab(self, start: int, stop: int) -> LinearOperator:
         """Not defined: acquired slices are counted over the whole stack."""
-        raise Refusal("operator.slab", f"a slice mask belongs to the whole stack; slices {start} to {stop} do not")
+        raise Refusal(
+            "operator.slab",
+            f"a slice mask belongs to the whole stack; slices {start} to {stop} do not",
+        )
 
     def _index(self, like: torch.Tensor) -> torch.Tensor:
         return torch.tensor(self.kept, dtype=torch.long, device=like.device)

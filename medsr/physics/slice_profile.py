@@ -51,7 +51,10 @@ class SliceProfile(LinearOperator):
 
     def __post_init__(self) -> None:
         size = self.shape[self.slice_axis]
-        if not (1 <= self.thickness <= size and self.step >= 1) or self.profile not in ("box", "gauss"):
+        if not (1 <= self.thickness <= size and self.step >= 1) or self.profile not in (
+            "box",
+            "gauss",
+        ):
             raise Refusal(
                 "operator.parameter",
                 f"profile {self.profile!r} of {self.thickness:g} every {self.step:g} slices in a stack of {size}",
@@ -60,7 +63,12 @@ class SliceProfile(LinearOperator):
     @property
     def count(self) -> int:
         """Number of thick slices that lie wholly inside the stack."""
-        return math.floor((self.shape[self.slice_axis] - self.thickness) / self.step + 1e-9) + 1
+        return (
+            math.floor(
+                (self.shape[self.slice_axis] - self.thickness) / self.step + 1e-9
+            )
+            + 1
+        )
 
     @property
     def fine_shape(self) -> Shape:
@@ -143,10 +151,15 @@ class SliceProfile(LinearOperator):
 
     def slab(self, start: int, stop: int) -> LinearOperator:
         """Not defined: thick slices mix thin ones."""
-        raise Refusal("operator.slab", f"thick slices mix thin ones; slices {start} to {stop} do not stand alone")
+        raise Refusal(
+            "operator.slab",
+            f"thick slices mix thin ones; slices {start} to {stop} do not stand alone",
+        )
 
     def _matrices(self) -> tuple[torch.Tensor, torch.Tensor, int]:
-        return _profile_matrices(self.shape[self.slice_axis], self.thickness, self.step, self.profile)
+        return _profile_matrices(
+            self.shape[self.slice_axis], self.thickness, self.step, self.profile
+        )
 
 
 @lru_cache(maxsize=64)
@@ -158,7 +171,9 @@ def _profile_matrices(
     centres = (thickness - 1) / 2 + step * np.arange(count)
     offset = np.arange(size)[None] - centres[:, None]
     if profile == "box":
-        weights = np.minimum(offset + 0.5, thickness / 2) - np.maximum(offset - 0.5, -thickness / 2)
+        weights = np.minimum(offset + 0.5, thickness / 2) - np.maximum(
+            offset - 0.5, -thickness / 2
+        )
         weights = np.clip(weights, 0, None)
     else:
         weights = np.exp(-4 * np.log(2) * (offset / thickness) ** 2)
@@ -170,7 +185,13 @@ def _profile_matrices(
 
 
 def _restacked(
-    source: Geometry, axis: int, *, first: float, step: float, count: int, thickness_mm: float
+    source: Geometry,
+    axis: int,
+    *,
+    first: float,
+    step: float,
+    count: int,
+    thickness_mm: float,
 ) -> Geometry:
     affine = np.array(source.world_from_voxel)
     offset = np.zeros(3)
