@@ -1,1 +1,1 @@
-"""Room restore."""
+"""Restorers: from a measured volume to an image with its evidence."""
