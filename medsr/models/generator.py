@@ -15,10 +15,8 @@ from torch.nn import functional
 
 from medsr.errors import Refusal
 
-__all__ = ["MAPS", "Generator", "GeneratorConfig"]
+__all__ = ["Generator", "GeneratorConfig"]
 
-MAPS = ("noise", "log2_scale", "gap")
-"""Maps that follow the slices in the input: 10 sigma in scaled units, log2 of the scale, gap in thin slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class GeneratorConfig:
     """
 
     slices: int = 5
-    maps: int = len(MAPS)
+    maps: int = 3
     width: int = 64
     blocks: int = 8
     down: int = 2

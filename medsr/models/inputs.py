@@ -1,4 +1,4 @@
-"""What a generator is fed: scaled slices, their neighbours, and the condition maps. Training and restoration share it."""
+"""What a generator is fed: scaled slices, neighbours, condition maps; shared by training and restoration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import torch
 
-__all__ = ["HU_SCALE", "MR_PERCENTILE", "NOISE_GAIN", "condition", "neighbours"]
+__all__ = ["HU_SCALE", "MAPS_TEXT", "MR_PERCENTILE", "NOISE_GAIN", "condition", "neighbours"]
 
 HU_SCALE = 1000.0
 """CT enters the network as HU / 1000, without clipping."""
@@ -14,6 +14,9 @@ MR_PERCENTILE = 99.9
 """MR enters the network divided by this percentile of its positive voxels."""
 NOISE_GAIN = 10.0
 """The noise map is 10 sigma in scaled units, so that it has the size of the image."""
+
+MAPS_TEXT = ("10 sigma of the noise, scaled units", "log2 of the in-plane factor", "gap in thin slices")
+"""What the condition maps hold, in input order."""
 
 
 def neighbours(centre: int, count: int, reach: int) -> list[int]:

@@ -148,6 +148,10 @@ class Training:
             fingerprint=self.fingerprint,
         )
 
+    def gain(self) -> float | None:
+        """PSNR gain in dB on held-out patches with the averaged weights; None without held-out subjects."""
+        return self._gain(self._validation_batch())
+
     def averaged(self) -> Generator:
         """The network with its averaged weights."""
         network = Generator(self.network.config)

@@ -1,0 +1,52 @@
+"""medsr models list, show, verify"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from medsr.cli.console import write_json
+from medsr.cli.options import Json
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Bundles: list, show, verify.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of a bundle, as `medsr models list` prints it.")]
+
+
+@app.command("list", epilog="Example: medsr models list")
+def list_(json: Json = False) -> None:
+    """List the installed bundles."""
+    from medsr.models.catalogue import bundle_record, installed
+
+    records = [bundle_record(bundle) for bundle in installed()]
+    if json:
+        write_json({"bundles": records})
+        return
+    for record in records:
+        typer.echo(f"{record['name']} {record['version']}  {record['modality']}  {record['sha256_short']}  {record['tasks']}")
+
+
+@app.command("show", epilog="Example: medsr models show mr-inplane")
+def show(name: Name, json: Json = False) -> None:
+    """Show a bundle's record and card."""
+    from medsr.models.catalogue import bundle_record, card, named
+
+    bundle = named(name)
+    if json:
+        write_json(bundle_record(bundle))
+    else:
+        typer.echo(card(bundle))
+
+
+@app.command("verify", epilog="Example: medsr models verify")
+def verify(name: Annotated[str | None, typer.Argument(help="One bundle; all by default.")] = None) -> None:
+    """Check every file of the bundles against its manifest, and the weights against the network."""
+    from medsr.models.bundle import load_network
+    from medsr.models.catalogue import installed, named
+
+    for bundle in [named(name)] if name else installed():
+        load_network(bundle)
+        typer.echo(f"{bundle.name} {bundle.version}: whole, {bundle.sha256[:12]}")

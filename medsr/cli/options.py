@@ -1,0 +1,87 @@
+"""The options that several commands share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medsr.errors import UsageError
+
+__all__ = [
+    "Device", "Input", "Json", "ModalityChoice", "ModalityOption", "NoiseOption", "OperatorOption", "Output",
+    "Overwrite", "Pick", "PolicyOption", "Precision", "Quiet", "TaskChoice", "Verbose", "modality_of", "noise_value",
+]
+
+
+class TaskChoice(StrEnum):
+    """Tasks of medsr."""
+
+    denoise = "denoise"
+    superres = "superres"
+    inpaint = "inpaint"
+
+
+class ModalityChoice(StrEnum):
+    """Modality of an input; auto asks the file."""
+
+    auto = "auto"
+    ct = "ct"
+    mr = "mr"
+
+
+class DeviceChoice(StrEnum):
+    """Where a network runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class PrecisionChoice(StrEnum):
+    """Number format of the network; everything around it is float32."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+Input = Annotated[Path, typer.Argument(help="NIfTI file, or DICOM folder, zip or file.", show_default=False)]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more; tracebacks of internal errors.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier medsr output in this folder.")]
+ModalityOption = Annotated[ModalityChoice, typer.Option("--modality", help="What the values are.")]
+OperatorOption = Annotated[
+    Path | None, typer.Option("--operator", help="Sidecar with the degradation operator, instead of INPUT's own.")
+]
+PolicyOption = Annotated[str, typer.Option("--policy", help="Gate policy: research, clinical, or a site's own.")]
+NoiseOption = Annotated[
+    str, typer.Option("--noise", help="auto, or the noise in image units (HU for CT).", metavar="auto|SIGMA")
+]
+Pick = Annotated[str | None, typer.Option("--pick", help="Which series of a folder, by its UID or number.")]
+Device = Annotated[DeviceChoice, typer.Option("--device", help="Where the network runs.")]
+Precision = Annotated[PrecisionChoice, typer.Option("--precision", help="Number format of the network.")]
+
+
+def modality_of(choice: ModalityChoice) -> str:
+    """``auto``, ``CT`` or ``MR`` as the reader takes it."""
+    return choice.value if choice is ModalityChoice.auto else choice.value.upper()
+
+
+def noise_value(text: str) -> float | None:
+    """None for ``auto``, else the number.
+
+    Raises
+    ------
+    UsageError : ``restore.noise``, if it is neither.
+    """
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError("restore.noise", f"noise {text[:20]!r} is neither auto nor a number") from error

@@ -1,0 +1,82 @@
+"""medsr restore"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from medsr.cli.console import EXIT_OF_WORD, progress_bar, say, set_verbosity, write_json
+from medsr.cli.options import (
+    Device,
+    DeviceChoice,
+    Input,
+    Json,
+    ModalityChoice,
+    ModalityOption,
+    NoiseOption,
+    OperatorOption,
+    Output,
+    Overwrite,
+    Pick,
+    PolicyOption,
+    Precision,
+    PrecisionChoice,
+    Quiet,
+    TaskChoice,
+    Verbose,
+    modality_of,
+    noise_value,
+)
+
+__all__ = ["restore"]
+
+
+def restore(
+    scan: Input,
+    output: Output,
+    task: Annotated[TaskChoice, typer.Option("--task", help="What to do.")] = TaskChoice.denoise,
+    scale: Annotated[float | None, typer.Option("--scale", help="In-plane factor of super-resolution.")] = None,
+    modality: ModalityOption = ModalityChoice.auto,
+    noise: NoiseOption = "auto",
+    operator: OperatorOption = None,
+    policy: PolicyOption = "research",
+    pick: Pick = None,
+    device: Device = DeviceChoice.auto,
+    precision: Precision = PrecisionChoice.auto,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network.")] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Restore a scan, judge it, and write what the gate allows.
+
+    Exit codes: 0 released, 2 usage, 3 held for review, 4 rejected or blocked, 5 input refused.
+    """
+    set_verbosity(verbose=verbose)
+    from medsr.pipeline.commands import restore_file
+
+    with progress_bar("restoring", quiet=quiet or json) as tick:
+        summary = restore_file(
+            scan,
+            output,
+            task=task.value,
+            scale=scale,
+            modality=modality_of(modality),
+            noise=noise_value(noise),
+            operator=operator,
+            policy=policy,
+            pick=pick,
+            device=device.value,
+            precision=precision.value,
+            threads=threads,
+            overwrite=overwrite,
+            progress=tick,
+        )
+    if json:
+        write_json(summary.to_json())
+    else:
+        say(summary.sentence, quiet=quiet)
+        say(f"report: {summary.report}", quiet=quiet)
+    raise typer.Exit(EXIT_OF_WORD[summary.word])

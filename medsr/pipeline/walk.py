@@ -1,0 +1,170 @@
+"""The only walker: read, restore, judge, decide, report, publish, in this order, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from medsr.errors import Refusal, UsageError
+from medsr.io import read
+from medsr.io.encoding import Stored, as_stored
+from medsr.models.bundle import Bundle
+from medsr.physics import Identity, NoNoise, Operator
+from medsr.physics.estimate import estimate_noise
+from medsr.records import Judgement, Restoration, Verdict
+from medsr.release.advance import Release, advance
+from medsr.release.decide import decide
+from medsr.report import render
+from medsr.restore.operators import declared_operator, in_plane_operator
+from medsr.restore.request import RestoreRequest
+from medsr.restore.restore import noise_of, restore
+from medsr.settings import settings
+from medsr.validation.judge import judge
+from medsr.validation.policy import Policy, load_policy
+from medsr.volume import Modality, Volume
+
+__all__ = ["Result", "read_with_operator", "restore_volume", "validate_volume"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A restored scan with its judgement and verdict, not yet written.
+
+    ``save(folder)`` writes what the verdict allows; nothing else does.
+    """
+
+    restoration: Restoration
+    stored: Stored
+    judgement: Judgement
+    verdict: Verdict
+    policy: Policy
+
+    def save(self, output: str | Path, *, overwrite: bool = False) -> Release:
+        """Publish into `output`: the image if released, held/ if it waits for a reader, reports always.
+
+        Raises
+        ------
+        UsageError : ``output.not_empty``, if the folder holds other things.
+        """
+        rendered = render(self.restoration, self.judgement, self.verdict, policy=self.policy)
+        return advance(
+            self.restoration,
+            self.judgement,
+            self.verdict,
+            policy=self.policy,
+            stored=self.stored,
+            rendered=rendered,
+            output=Path(output),
+            overwrite=overwrite,
+        )
+
+
+def restore_volume(
+    volume: Volume,
+    request: RestoreRequest,
+    *,
+    policy: str = "research",
+    bundle: Bundle | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Restore a volume and judge the very values that will be written.
+
+    Raises
+    ------
+    UsageError, Refusal : of the rooms on the way; see their functions.
+    """
+    rules = load_policy(policy)
+    restoration = restore(volume, request, bundle=bundle, progress=progress)
+    stored = as_stored(restoration.image, restoration.geometry, volume, sigma=restoration.noise.sigma)
+    return _judged(replace(restoration, image=stored.values), stored, rules)
+
+
+def validate_volume(
+    measured: Volume, candidate: Volume, *, policy: str = "research", noise: float | None = None
+) -> Result:
+    """Judge anybody's restoration of `measured`; nothing is restored.
+
+    The operator is the declared one of `measured`, else taken from the two grids: identity on the same grid, the
+    modality's in-plane operator on a finer one. Without the estimate before projection the range channels judge
+    the candidate itself, and the gate holds.
+
+    Raises
+    ------
+    UsageError : ``validate.grid``, if no operator maps the candidate's grid to the measurement's.
+    """
+    rules = load_policy(policy)
+    operator = _operator_between(measured, candidate)
+    fine = operator.linear.fine_geometry(measured.geometry)
+    if not fine.matches(candidate.geometry, tolerance_mm=0.05 * min(fine.spacing_mm)):
+        raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is not where the operator puts it")
+    request = RestoreRequest("denoise", noise=noise)
+    estimated = estimate_noise(measured)
+    restoration = Restoration(
+        measured=measured,
+        image=candidate.values,
+        estimate=None,
+        geometry=candidate.geometry,
+        operator=operator,
+        task="denoise" if isinstance(operator.linear, Identity) else "superres",
+        model=None,
+        noise=noise_of(measured, request, estimated),
+        sigma_map=estimated.sigma_map,
+    )
+    kept = Stored(candidate.values, np.dtype(np.float32), 1.0, 0.0)
+    return _judged(restoration, kept, rules)
+
+
+def read_with_operator(
+    path: Path, *, modality: Modality | None = None, operator: Path | None = None, pick: str | None = None
+) -> Volume:
+    """Read a scan; `operator` names a sidecar to use instead of the one beside it.
+
+    Raises
+    ------
+    Refusal : ``operator.sidecar``, if the file is no operator record.
+    """
+    volume = read(path, modality=modality or "auto", pick=pick)
+    return volume if operator is None else replace(volume, degradation=_sidecar(operator))
+
+
+def _judged(restoration: Restoration, stored: Stored, policy: Policy) -> Result:
+    judgement = judge(restoration)
+    method = restoration.model.method if restoration.model else "unknown"
+    verdict = decide(judgement, policy, task=restoration.task, method=method)
+    return Result(restoration, stored, judgement, verdict, policy)
+
+
+def _operator_between(measured: Volume, candidate: Volume) -> Operator:
+    declared = declared_operator(measured)
+    if declared is not None and declared.linear.fine_shape == candidate.geometry.shape:
+        return declared
+    if measured.geometry.shape == candidate.geometry.shape:
+        noise = declared.noise if declared is not None else NoNoise()
+        return Operator(Identity(measured.geometry.shape, measured.geometry.slice_axis), noise, "estimated")
+    axis = measured.geometry.in_plane_axes[0]
+    scale = candidate.geometry.shape[axis] / measured.geometry.shape[axis]
+    if scale <= 1:
+        raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is coarser than the measurement")
+    linear = in_plane_operator(measured, scale)
+    if linear.fine_shape != candidate.geometry.shape:
+        fact = f"{candidate.geometry.shape} is no in-plane multiple of the measurement's {measured.geometry.shape}"
+        raise UsageError("validate.grid", fact)
+    return Operator(linear, NoNoise(), "estimated")
+
+
+def _sidecar(path: Path) -> Mapping[str, object]:
+    try:
+        if path.stat().st_size > settings().max_json_bytes:
+            raise Refusal("operator.sidecar", f"{path.name} is larger than {settings().max_json_bytes} bytes")
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Refusal("operator.sidecar", f"{path.name} cannot be read as JSON") from error
+    if not isinstance(record, dict):
+        raise Refusal("operator.sidecar", f"{path.name} is not a JSON object")
+    return record
