@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -43,7 +42,6 @@ ChannelStatus = Literal["passed", "held", "not_assessed"]
 FindingType = Literal["added", "omitted", "shifted", "textured", "oversmoothed", "domain"]
 Word = Literal["released", "review", "rejected", "blocked", "withdrawn"]
 
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -91,7 +89,6 @@ class Restoration:
     task : what was asked for.
     model : None for a candidate of unknown making.
     noise : of the measurement.
-    sigma_map : (I', J', K') float32 local noise sd on the measured grid, or None where it is uniform.
     spread : (I, J, K) sd of the samples, or None.
     synthetic_slices : indices along the slice axis that no measurement supports.
     timings : seconds per stage.
@@ -107,7 +104,6 @@ class Restoration:
     task: Task
     model: ModelIdentity | None
     noise: NoiseLevel
-    sigma_map: FloatArray | None = None
     spread: FloatArray | None = None
     synthetic_slices: tuple[int, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -175,7 +171,8 @@ class Judgement:
     calibration : the record used, or None ("uncalibrated").
     measured_fraction : trace(A+ A) over the foreground's voxels, 0 to 1; a property of the operator alone.
     supplied_energy : |P0 (x - l)|^2 / |x - l|^2, l = x smoothed over 8 output voxels; 0 to 1.
-    maps : named (I, J, K) float32 maps for the report: ``contradicted`` (z score, signed), ``supplied``.
+    maps : ``contradicted`` (z score, signed) and ``supplied`` (image units), each a few slices of the restored grid
+        by index along the slice axis: whole volumes of them would double the memory of a judgement.
     limits : sentences on what could not be known for this scan.
     error : why judging failed, or None; a judgement with an error is blocked.
     """
@@ -187,7 +184,7 @@ class Judgement:
     calibration: CalibrationUse | None
     measured_fraction: float
     supplied_energy: float
-    maps: Mapping[str, FloatArray] = field(default_factory=lambda: dict[str, FloatArray]())
+    maps: Mapping[str, Mapping[int, FloatArray]] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     error: str | None = None
 

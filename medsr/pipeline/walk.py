@@ -114,7 +114,6 @@ def validate_volume(
         task="denoise" if isinstance(operator.linear, Identity) else "superres",
         model=None,
         noise=noise_of(measured, request, estimated),
-        sigma_map=estimated.sigma_map,
     )
     kept = Stored(candidate.values, np.dtype(np.float32), 1.0, 0.0)
     return _judged(restoration, kept, rules)

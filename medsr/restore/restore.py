@@ -68,7 +68,6 @@ def restore(
             precision=engine.precision,
         ),
         noise=noise,
-        sigma_map=estimated.sigma_map,
         timings={
             "load_s": loaded - started,
             "noise_s": measured - loaded,

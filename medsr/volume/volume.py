@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -13,13 +12,11 @@ import numpy.typing as npt
 from medsr.errors import Refusal
 from medsr.volume.geometry import Geometry
 
-__all__ = ["Acquisition", "Modality", "Source", "Unit", "Volume"]
+__all__ = ["Acquisition", "Modality", "Provenance", "Source", "Unit", "Volume"]
 
 Modality = Literal["CT", "MR"]
 Unit = Literal["HU", "arbitrary"]
 Provenance = Literal["declared", "header", "guessed", "estimated"]
-
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""What the values of a file without a modality tag are, and which of them were never measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from medsr.errors import Refusal, UsageError
+from medsr.volume import Modality
+from medsr.volume.volume import Provenance
+
+__all__ = ["PADDING_CEILING_HU", "Known", "modality_of", "padding_of"]
+
+PADDING_CEILING_HU = -1200.0
+"""CT values below this are fill values (-2000, -3024): nothing attenuates less than air, -1000 HU."""
+
+_AIR_HU = -500.0
+_SMALLEST_HU_SPAN = 200.0
+_BACKGROUND_SHARE = 0.05
+_MR_SUFFIX = re.compile(
+    r"(T1w|T2w|FLAIR|PDw|T2starw|T2star|inplaneT1|inplaneT2|angio|MPRAGE|bold|dwi)(\.nii)?(\.gz)?$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A modality and how it is known."""
+
+    modality: Modality
+    provenance: Provenance
+
+
+def modality_of(
+    values: npt.NDArray[np.float32], *, declared: str, sidecar: Mapping[str, object], name: str
+) -> Known:
+    """Modality from the user, the sidecar, the BIDS suffix, and last from the values.
+
+    Integers with a minimum of at most -500 are CT; values that are all at least 0 are MR.
+
+    Raises
+    ------
+    UsageError : ``modality.unknown``, if nothing tells.
+    Refusal : ``volume.not_hu``, if CT is claimed for values that no body has.
+    """
+    known = _known(values, declared=declared, sidecar=sidecar, name=name)
+    if known.modality == "CT":
+        low, high = float(values.min()), float(values.max())
+        if low > -_SMALLEST_HU_SPAN and high < _SMALLEST_HU_SPAN:
+            raise Refusal("volume.not_hu", f"values from {low:g} to {high:g} are no HU of a body with air and bone")
+    return known
+
+
+def padding_of(values: npt.NDArray[np.float32], modality: Modality) -> npt.NDArray[np.bool_] | None:
+    """Voxels that hold a fill value: CT below any tissue; MR exactly zero, where that is a twentieth of the scan."""
+    mask = values < PADDING_CEILING_HU if modality == "CT" else values == 0
+    share = np.count_nonzero(mask) / mask.size
+    if share == 0 or (modality == "MR" and share < _BACKGROUND_SHARE):
+        return None
+    return np.asarray(mask)
+
+
+def _known(values: npt.NDArray[np.float32], *, declared: str, sidecar: Mapping[str, object], name: str) -> Known:
+    if declared != "auto":
+        return Known("CT" if declared == "CT" else "MR", "declared")
+    stated = sidecar.get("Modality")
+    if isinstance(stated, str) and stated.upper() in ("CT", "MR", "MRI"):
+        return Known("CT" if stated.upper() == "CT" else "MR", "header")
+    if _MR_SUFFIX.search(name):
+        return Known("MR", "header")
+    low = float(values.min())
+    if low <= _AIR_HU and bool((values[:, :, 0] == np.rint(values[:, :, 0])).all()):
+        return Known("CT", "guessed")
+    if low >= 0:
+        return Known("MR", "guessed")
+    raise UsageError("modality.unknown", f"values from {low:g} to {float(values.max()):g} tell neither CT nor MR")

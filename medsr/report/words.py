@@ -1,0 +1,262 @@
+"""The sentences of a report, as pure functions: what the reader reads first, and most carefully.
+
+No sentence here promises more than the gate can: the best one is "No contradiction found".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from medsr.records import CalibrationUse, Finding, FindingType, NoiseLevel, Task, Verdict, Word
+from medsr.volume import Modality
+
+__all__ = [
+    "DISCLAIMERS",
+    "FINDING_TITLES",
+    "NO_CONTRADICTION",
+    "TASK_TITLES",
+    "UNVERIFIED",
+    "WORD_TITLES",
+    "contrast_words",
+    "finding_words",
+    "guarantee_words",
+    "measured_words",
+    "millimetres",
+    "noise_words",
+    "number",
+    "reason_words",
+    "sentence",
+    "supplied_words",
+]
+
+NO_CONTRADICTION = "no contradiction found"
+UNVERIFIED = "UNVERIFIED"
+
+WORD_TITLES: Mapping[Word, str] = MappingProxyType(
+    {
+        "released": "Released",
+        "review": "Held for review",
+        "rejected": "Rejected",
+        "blocked": "Blocked",
+        "withdrawn": "Withdrawn",
+    }
+)
+TASK_TITLES: Mapping[Task, str] = MappingProxyType(
+    {"denoise": "Denoising", "superres": "Super-resolution", "inpaint": "Missing slices"}
+)
+FINDING_TITLES: Mapping[FindingType, str] = MappingProxyType(
+    {
+        "added": "Added",
+        "omitted": "Omitted",
+        "shifted": "Shifted edge",
+        "textured": "Texture changed",
+        "oversmoothed": "Smoothed away",
+        "domain": "Outside the model's domain",
+    }
+)
+DISCLAIMERS: tuple[str, ...] = (
+    "Research software, not a medical device: not cleared or approved for diagnosis by any authority.",
+    "The restored image was made by a computer model. Read it beside the original scan, never instead of it.",
+    "Released means that no contradiction was found of the size and detectability stated here. "
+    "It does not mean that the image is correct.",
+)
+
+_LEADS: Mapping[Word, str] = MappingProxyType(
+    {
+        "released": "Released",
+        "review": "Held",
+        "rejected": "Rejected",
+        "blocked": "Blocked",
+        "withdrawn": "Withdrawn",
+    }
+)
+_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "uncalibrated": "no calibration record covers this scan and model",
+        "calibration.expired": "the calibration record has expired",
+        "calibration.score": "the combined score is above the calibrated threshold",
+        "no_preprojection": "the estimate before projection is missing, so agreement with the scan proves nothing",
+        "noise.unverified": "the noise of the scan could not be verified",
+        "operator.unverified": "the scan does not behave as the stated operator says",
+        "model.oversmooths": "the model smooths more than the gate can see through",
+        "synthetic": "the volume holds synthetic slices",
+        "findings.many": "the restored image contradicts the scan as a whole",
+        "judgement.error": "the gate could not judge this result",
+        "judgement.no_channels": "the gate could not judge this result: no channel was assessed",
+        "hash.differs": "the pixels are not the ones that were judged",
+    }
+)
+_STEMS: Mapping[str, str] = MappingProxyType(
+    {
+        "finding": "a finding of the type {rest}",
+        "channel.missing": "the required channel {rest} was not assessed",
+        "channel.not_assessed": "the required channel {rest} was not assessed",
+        "channel.not_finite": "channel {rest} did not give a finite number",
+        "channel.held": "channel {rest} is beyond its threshold",
+        "channel.failed": "channel {rest} is beyond its threshold",
+        "channel.reject": "channel {rest} is beyond its threshold after the operator was audited",
+    }
+)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`value` to `digits` significant digits, without exponent where it can be read without one.
+
+    >>> number(0.01234), number(1234.5), number(2.0), number(None)
+    ('0.0123', '1234', '2', 'not known')
+    """
+    if value is None or not math.isfinite(value):
+        return "not known"
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4:
+        return f"{value:.1e}"
+    if abs(value) >= 10**digits:
+        return f"{value:.0f}"
+    return f"{value:.{digits}g}"
+
+
+def millimetres(value: float) -> str:
+    """A size for reading: whole millimetres from 10, steps of 0.5 below, of 0.1 below 2.
+
+    >>> millimetres(5.2), millimetres(7.4), millimetres(14.7), millimetres(1.23)
+    ('5 mm', '7.5 mm', '15 mm', '1.2 mm')
+    """
+    step = 1.0 if value >= 10 else 0.5 if value >= 2 else 0.1
+    return f"{round(value / step) * step:.3g} mm"
+
+
+def contrast_words(contrast: float, modality: Modality, *, reference: float | None) -> str:
+    """A contrast with its sign: in HU for CT, in % of `reference` (the bright end of the scan) for MR."""
+    if modality == "CT":
+        return f"{contrast:+.0f} HU"
+    if not reference:
+        return f"{contrast:+.3g}"
+    return f"{100 * contrast / reference:+.1f} %"
+
+
+def finding_words(finding: Finding) -> str:
+    """One finding as a clause.
+
+    >>> finding_words(_example("added", 5.0, 9.1))
+    "an added 5 mm structure contradicts the scan, d' 9"
+    """
+    size, article = millimetres(finding.size_mm), _article(finding.size_mm)
+    detectability = f", d' {finding.dprime:.0f}" if math.isfinite(finding.dprime) else ""
+    match finding.type:
+        case "added":
+            clause = f"an added {size} structure contradicts the scan"
+        case "omitted":
+            clause = f"{article} {size} structure of the scan was omitted"
+        case "shifted":
+            clause = f"an edge of {size} was shifted against the scan"
+        case "textured":
+            clause = f"texture over {size} is more than the scan's noise"
+        case "oversmoothed":
+            clause = f"structure over {size} was smoothed away"
+        case "domain":
+            clause = "the scan lies outside what the model was made for"
+    return clause + detectability
+
+
+def reason_words(code: str) -> str:
+    """A reason code as a clause; an unknown code is shown as it is.
+
+    Codes are ``room.fact``, some with the channel or the finding's type behind a dot or colon.
+    """
+    if code in _REASONS:
+        return _REASONS[code]
+    for separator in (":", "."):
+        stem, found, rest = code.rpartition(separator)
+        if found and stem in _STEMS:
+            return _STEMS[stem].format(rest=rest)
+    tail = code.rpartition(".")[2]
+    return _REASONS.get(tail, f"reason {code}")
+
+
+def sentence(verdict: Verdict, findings: Sequence[Finding], *, task: Task = "denoise") -> str:
+    """The gate's word and its reason in one sentence, the first thing that a reader sees.
+
+    Findings come before all other reasons, the one of largest d' first; "uncalibrated" comes last.
+    """
+    lead = _LEADS[verdict.word]
+    if verdict.word == "blocked":
+        return f"{lead}: {_first_reason(verdict.reasons, 'the gate could not judge this result')}"
+    if findings:
+        return f"{lead}: {_findings_words(findings)}"
+    unverified = "uncalibrated" in verdict.reasons or verdict.label == UNVERIFIED
+    clause = NO_CONTRADICTION
+    if task == "inpaint":
+        clause += " in the measured slices; the synthetic ones cannot be checked"
+    if verdict.word == "released":
+        return f"{lead}, unverified: {clause}, but {_REASONS['uncalibrated']}" if unverified else f"{lead}: {clause}"
+    others = [code for code in verdict.reasons if code != "uncalibrated"]
+    if others:
+        return f"{lead}: {_first_reason(others, '')}"
+    return f"{lead}: {clause}, but {_REASONS['uncalibrated']}" if unverified else f"{lead}: {clause}"
+
+
+def guarantee_words(calibration: CalibrationUse | None) -> str:
+    """What is promised under the calibration record, or that nothing is."""
+    if calibration is not None:
+        return calibration.guarantee
+    return (
+        f"{UNVERIFIED}: no calibration record covers this model, scan and task. "
+        "How often a lesion is added or removed unseen is not known."
+    )
+
+
+def measured_words(fraction: float | None, task: Task) -> str:
+    """What `fraction`, the measured share of the degrees of freedom, means for the picture."""
+    if fraction is None or not math.isfinite(fraction):
+        return "how much was measured is not known"
+    if fraction >= 0.9995:
+        return "all voxels measured, with noise"
+    share = _percent(fraction)
+    if task == "inpaint":
+        return f"{share} of the slices were measured; the others are synthetic"
+    return f"{share} of the restored image's degrees of freedom were measured"
+
+
+def supplied_words(energy: float | None, fraction: float | None) -> str:
+    """What `energy`, the share of fine detail outside the measured part, means for the picture."""
+    if energy is None or not math.isfinite(energy):
+        return "how much the model supplied is not known"
+    if energy < 0.0005 and fraction is not None and fraction >= 0.9995:
+        return "nothing lies outside what was measured; detail below the noise can still be lost unseen"
+    return f"{_percent(energy)} of the energy of fine detail was supplied by the model and cannot be checked"
+
+
+def noise_words(noise: NoiseLevel, modality: Modality, *, reference: float | None) -> str:
+    """Noise level for reading: in HU, or in % of the bright end of an MR scan."""
+    if not math.isfinite(noise.sigma):
+        return "not known"
+    if modality == "CT":
+        return f"{number(noise.sigma)} HU"
+    if not reference:
+        return number(noise.sigma)
+    return f"{number(100 * noise.sigma / reference, 2)} % ({number(noise.sigma)} in image units)"
+
+
+def _findings_words(findings: Sequence[Finding]) -> str:
+    worst = max(findings, key=lambda finding: finding.dprime if math.isfinite(finding.dprime) else -math.inf)
+    if len(findings) == 1:
+        return finding_words(worst)
+    return f"{len(findings)} places contradict the scan; the clearest: {finding_words(worst)}"
+
+
+def _first_reason(reasons: Sequence[str], otherwise: str) -> str:
+    return reason_words(reasons[0]) if reasons else otherwise
+
+
+def _article(size_mm: float) -> str:
+    return "an" if millimetres(size_mm).startswith(("8", "11", "18")) else "a"
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    if 0 < percent < 0.5:
+        return "less than 1 %"
+    return f"{percent:.1f} %" if 0 < percent < 10 and abs(percent - round(percent)) > 0.05 else f"{percent:.0f} %"
