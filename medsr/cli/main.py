@@ -34,9 +34,9 @@ app.command(name="degrade", epilog="Example: medsr degrade scan.nii.gz -o low.ni
 )
 app.command(name="train", epilog="Example: medsr train mr-inplane --data scans/ -o my-bundle")(train.train)
 app.command(name="info", epilog="Example: medsr info scan.nii.gz")(info.info)
-app.command(name="release", epilog='Example: medsr release out --reader "A. Reader" --reason "compared with the input"')(
-    release.release
-)
+app.command(
+    name="release", epilog='Example: medsr release out --reader "A. Reader" --reason "compared with the input"'
+)(release.release)
 app.command(name="verify", epilog="Example: medsr verify out/scan_restored.nii.gz")(verify.verify)
 app.add_typer(models.app, name="models")
 

@@ -26,7 +26,9 @@ def list_(json: Json = False) -> None:
         write_json({"bundles": records})
         return
     for record in records:
-        typer.echo(f"{record['name']} {record['version']}  {record['modality']}  {record['sha256_short']}  {record['tasks']}")
+        typer.echo(
+            f"{record['name']} {record['version']}  {record['modality']}  {record['sha256_short']}  {record['tasks']}"
+        )
 
 
 @app.command("show", epilog="Example: medsr models show mr-inplane")

@@ -11,8 +11,23 @@ import typer
 from medsr.errors import UsageError
 
 __all__ = [
-    "Device", "Input", "Json", "ModalityChoice", "ModalityOption", "NoiseOption", "OperatorOption", "Output",
-    "Overwrite", "Pick", "PolicyOption", "Precision", "Quiet", "TaskChoice", "Verbose", "modality_of", "noise_value",
+    "Device",
+    "Input",
+    "Json",
+    "ModalityChoice",
+    "ModalityOption",
+    "NoiseOption",
+    "OperatorOption",
+    "Output",
+    "Overwrite",
+    "Pick",
+    "PolicyOption",
+    "Precision",
+    "Quiet",
+    "TaskChoice",
+    "Verbose",
+    "modality_of",
+    "noise_value",
 ]
 
 

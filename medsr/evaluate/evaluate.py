@@ -52,7 +52,11 @@ class Row:
 
 
 def evaluate_folder(
-    folder: Path, *, levels: tuple[Level, ...] = LEVELS, slices: int = _SLICES, names: tuple[str, ...] = (),
+    folder: Path,
+    *,
+    levels: tuple[Level, ...] = LEVELS,
+    slices: int = _SLICES,
+    names: tuple[str, ...] = (),
     log: Callable[[str], None],
 ) -> list[Row]:
     """Evaluate every scan of a folder at every level of its modality.

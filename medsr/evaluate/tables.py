@@ -90,9 +90,14 @@ def _level_table(rows: Sequence[Row], level: str) -> list[str]:
         worst = min(row.worst_slice for row in chosen) if level.startswith("MR") else max(r.worst_slice for r in chosen)
         mean = np.mean(list(by_subject(rows, level, method).values()))
         cells = [
-            method, f"{mean:.2f}", f"{worst:.2f}", f"{np.mean([r.ssim for r in chosen]):.4f}",
-            f"{np.mean([r.gradient for r in chosen]):.2f}", f"{np.mean([r.bias for r in chosen]):+.2f}",
-            f"{np.mean([r.cpu_s_per_slice for r in chosen]):.2f}", str(len({r.subject for r in chosen})),
+            method,
+            f"{mean:.2f}",
+            f"{worst:.2f}",
+            f"{np.mean([r.ssim for r in chosen]):.4f}",
+            f"{np.mean([r.gradient for r in chosen]):.2f}",
+            f"{np.mean([r.bias for r in chosen]):+.2f}",
+            f"{np.mean([r.cpu_s_per_slice for r in chosen]):.2f}",
+            str(len({r.subject for r in chosen})),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines

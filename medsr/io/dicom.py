@@ -122,7 +122,9 @@ def _header(file: Path) -> _Slice:
         raise Refusal("dicom.broken", f"{file.name} cannot be parsed as DICOM") from error
     sop_class = str(header.get("SOPClassUID", ""))
     if sop_class not in _CLASSES:
-        raise Refusal("skip.sop_class", f"{file.name} is of class {sop_class[:64] or 'none'}, no classic CT or MR image")
+        raise Refusal(
+            "skip.sop_class", f"{file.name} is of class {sop_class[:64] or 'none'}, no classic CT or MR image"
+        )
     if "LOCALIZER" in [str(part).upper() for part in header.get("ImageType", [])]:
         raise Refusal("skip.localizer", f"{file.name} is a localiser")
     for keyword in _UIDS:
@@ -151,7 +153,9 @@ def _check_pixels(header: pydicom.Dataset, name: str) -> None:
         raise Refusal("pixel.missing", f"{name} has no pixel data of stated size")
     rows, columns, allocated, stored = (int(fact) for fact in facts)
     if int(header.get("SamplesPerPixel", 1)) != 1 or allocated not in (8, 16) or stored > allocated:
-        raise Refusal("pixel.format", f"{name} has {allocated} bits allocated, {stored} stored, or more than one sample")
+        raise Refusal(
+            "pixel.format", f"{name} has {allocated} bits allocated, {stored} stored, or more than one sample"
+        )
     if header.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
         raise Refusal("pixel.format", f"{name} is not monochrome")
     if int(header.get("NumberOfFrames", 1) or 1) != 1:
@@ -186,7 +190,9 @@ def _stack(slices: list[_Slice]) -> tuple[list[_Slice], Geometry]:
             raise Refusal("geometry.orientation", f"{item.name} is turned against {slices[0].name}")
         other = _numbers(item.header, "PixelSpacing", 2, "geometry.spacing")
         if np.abs(other - spacing).max() > 1e-4 * abs(spacing).max():
-            raise Refusal("geometry.mixed_spacing", f"{item.name} has pixels of {other[0]:g} mm, others {spacing[0]:g} mm")
+            raise Refusal(
+                "geometry.mixed_spacing", f"{item.name} has pixels of {other[0]:g} mm, others {spacing[0]:g} mm"
+            )
     row, column = orientation[:3], orientation[3:]
     lengths = (abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(float(row @ column)))
     if max(lengths) > ORTHOGONALITY_TOLERANCE:
@@ -226,9 +232,7 @@ def _step(ordered: list[_Slice], along: npt.NDArray[np.float64]) -> float | None
     return step
 
 
-def _check_drift(
-    ordered: list[_Slice], normal: npt.NDArray[np.float64], along: npt.NDArray[np.float64]
-) -> None:
+def _check_drift(ordered: list[_Slice], normal: npt.NDArray[np.float64], along: npt.NDArray[np.float64]) -> None:
     for item, place in zip(ordered, along, strict=True):
         offset = item.position - ordered[0].position
         drift = float(np.linalg.norm(offset - (offset @ normal) * normal))
@@ -283,7 +287,9 @@ def _rescale(item: _Slice) -> tuple[float, float]:
 
 
 def _integer(ordered: list[_Slice]) -> bool:
-    return all(float(value).is_integer() and abs(_rescale(item)[0]) == 1 for item in ordered for value in _rescale(item))
+    return all(
+        float(value).is_integer() and abs(_rescale(item)[0]) == 1 for item in ordered for value in _rescale(item)
+    )
 
 
 def _acquisition(header: pydicom.Dataset) -> Acquisition:

@@ -34,9 +34,7 @@ class Known:
     provenance: Provenance
 
 
-def modality_of(
-    values: npt.NDArray[np.float32], *, declared: str, sidecar: Mapping[str, object], name: str
-) -> Known:
+def modality_of(values: npt.NDArray[np.float32], *, declared: str, sidecar: Mapping[str, object], name: str) -> Known:
     """Modality from the user, the sidecar, the BIDS suffix, and last from the values.
 
     Integers with a minimum of at most -500 are CT; values that are all at least 0 are MR.

@@ -41,7 +41,7 @@ def read_nifti(path: Path, *, modality: str = "auto") -> Volume:
     with path.open("rb") as plain:
         packed = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
-        stream = cast(BinaryIO, igzip.GzipFile(fileobj=plain, mode="rb")) if packed else plain
+        stream = cast("BinaryIO", igzip.GzipFile(fileobj=plain, mode="rb")) if packed else plain
         try:
             header, values = _read(stream, path.name)
         except (igzip.BadGzipFile, isal_zlib.IsalError, EOFError) as error:
@@ -120,9 +120,7 @@ def _skip_to(stream: BinaryIO, offset: int, position: int, raw: bytes) -> None:
         return
 
 
-def _exactly(
-    stream: BinaryIO, size: int, head: bytes, name: str, index: int, header: NiftiHeader
-) -> bytes:
+def _exactly(stream: BinaryIO, size: int, head: bytes, name: str, index: int, header: NiftiHeader) -> bytes:
     """The next slice's bytes; `head` was read with the header already."""
     parts, missing = [head], size
     while missing > 0:
@@ -136,8 +134,12 @@ def _exactly(
 
 
 def _volume(
-    values: npt.NDArray[np.float32], geometry: Geometry, known: Known, source: NiftiSource,
-    sidecar: Mapping[str, object], notes: tuple[str, ...],
+    values: npt.NDArray[np.float32],
+    geometry: Geometry,
+    known: Known,
+    source: NiftiSource,
+    sidecar: Mapping[str, object],
+    notes: tuple[str, ...],
 ) -> Volume:
     if not np.any(values):
         raise Refusal("volume.empty", "every voxel is zero")

@@ -21,7 +21,16 @@ _LARGEST_OFFSET = 1 << 20
 _ISOTROPIC = 1.3
 _VOLUME_TOLERANCE = 0.1
 _TYPES: dict[int, str] = {
-    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
 }
 _REFUSED_TYPES = {32: "complex64", 128: "RGB24", 1792: "complex128", 2304: "RGBA32", 1: "binary", 1536: "float128"}
 

@@ -33,7 +33,7 @@ def write_nifti(
     with writing(path) as plain:
         if path.name.endswith(".gz"):
             packed = igzip.IGzipFile(filename="", fileobj=plain, mode="wb", compresslevel=1, mtime=0)
-            with cast(BinaryIO, packed) as stream:
+            with cast("BinaryIO", packed) as stream:
                 _write(stream, header, values, stored)
         else:
             _write(plain, header, values, stored)
@@ -44,9 +44,7 @@ def write_json(path: Path, record: Mapping[str, object]) -> None:
     write_bytes(path, (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
-def _write(
-    stream: BinaryIO, header: nibabel.Nifti1Header, values: npt.NDArray[np.float32], stored: Stored
-) -> None:
+def _write(stream: BinaryIO, header: nibabel.Nifti1Header, values: npt.NDArray[np.float32], stored: Stored) -> None:
     stream.write(header.binaryblock)
     stream.write(b"\0" * 4)
     for index in range(values.shape[2]):

@@ -69,12 +69,7 @@ class Bundle:
 def bundle_folders() -> list[Path]:
     """Folders of all bundles in medsr's own data and in the site's folder (MEDSR_MODELS), sorted by name."""
     roots = [data_root("models"), *([settings().models] if settings().models else [])]
-    found = [
-        path.parent.parent
-        for root in roots
-        if root
-        for path in root.glob("*/configs/metadata.json")
-    ]
+    found = [path.parent.parent for root in roots if root for path in root.glob("*/configs/metadata.json")]
     return sorted(found, key=lambda path: path.name)
 
 
@@ -133,17 +128,15 @@ def load_bundle(folder: Path) -> Bundle:
     metadata = _json(folder / "configs" / "metadata.json")
     record = metadata.get("medsr")
     if not isinstance(record, dict):
-        raise Refusal(
-            "bundle.broken", f"metadata of {folder.name} has no medsr section"
-        )
+        raise Refusal("bundle.broken", f"metadata of {folder.name} has no medsr section")
     try:
         return Bundle(
             folder=folder,
             name=str(record["name"]),
             version=str(metadata["version"]),
             sha256=digest.hexdigest(),
-            modality=cast(Modality, record["modality"]),
-            method=cast(Method, record["method"]),
+            modality=cast("Modality", record["modality"]),
+            method=cast("Method", record["method"]),
             plane=record["plane"],
             tasks=tuple(record["tasks"]),
             network=record["network"],
@@ -151,9 +144,7 @@ def load_bundle(folder: Path) -> Bundle:
             description=str(metadata.get("description", "")),
         )
     except KeyError as error:
-        raise Refusal(
-            "bundle.broken", f"metadata of {folder.name} lacks {error}"
-        ) from error
+        raise Refusal("bundle.broken", f"metadata of {folder.name} lacks {error}") from error
 
 
 def load_network(bundle: Bundle) -> Generator:
@@ -171,16 +162,10 @@ def load_network(bundle: Bundle) -> Generator:
     network = Generator(GeneratorConfig.from_record(bundle.network))
     stored = load_file(bundle.folder / "models" / "model.safetensors")
     wanted = network.state_dict()
-    if set(stored) != set(wanted) or any(
-        stored[name].shape != wanted[name].shape for name in wanted
-    ):
-        raise Refusal(
-            "bundle.weights", f"weights of {bundle.name} are not those of its network"
-        )
+    if set(stored) != set(wanted) or any(stored[name].shape != wanted[name].shape for name in wanted):
+        raise Refusal("bundle.weights", f"weights of {bundle.name} are not those of its network")
     if not all(bool(torch.isfinite(value).all()) for value in stored.values()):
-        raise Refusal(
-            "bundle.weights", f"weights of {bundle.name} hold NaN or infinite values"
-        )
+        raise Refusal("bundle.weights", f"weights of {bundle.name} hold NaN or infinite values")
     network.load_state_dict({name: value.float() for name, value in stored.items()})
     return network
 
@@ -196,20 +181,14 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError as error:
-        raise Refusal(
-            "bundle.broken", f"{path.parent.name}/{path.name} is missing"
-        ) from error
+        raise Refusal("bundle.broken", f"{path.parent.name}/{path.name} is missing") from error
 
 
 def _json(path: Path) -> dict[str, object]:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise Refusal(
-            "bundle.broken", f"{path.name} of {path.parent.name} is missing or no JSON"
-        ) from error
+        raise Refusal("bundle.broken", f"{path.name} of {path.parent.name} is missing or no JSON") from error
     if not isinstance(data, dict):
-        raise Refusal(
-            "bundle.broken", f"{path.name} of {path.parent.name} is not a JSON object"
-        )
+        raise Refusal("bundle.broken", f"{path.name} of {path.parent.name} is not a JSON object")
     return data

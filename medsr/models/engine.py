@@ -71,18 +71,14 @@ class TorchEngine:
         where = choose_device(device)
         chosen = choose_precision(precision, where)
         kind = torch.bfloat16 if chosen == "bf16" else torch.float32
-        ready = network.eval().to(
-            device=where, dtype=kind, memory_format=torch.channels_last
-        )  # type: ignore[call-overload]
+        ready = network.eval().to(device=where, dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(ready, where, chosen)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Run the network without gradients; the residual is added to the float32 input, not the rounded one."""
         kind = torch.bfloat16 if self.precision == "bf16" else torch.float32
         with torch.inference_mode():
-            given = x.to(self.device, kind).contiguous(
-                memory_format=torch.channels_last
-            )
+            given = x.to(self.device, kind).contiguous(memory_format=torch.channels_last)
             out: torch.Tensor = self.network(given)
             if self.precision == "fp32":
                 return out.cpu()

@@ -18,7 +18,6 @@ from medsr.errors import Refusal
 __all__ = ["Generator", "GeneratorConfig"]
 
 
-
 @dataclass(frozen=True, slots=True)
 class GeneratorConfig:
     """Shape of a generator; saved with the weights.
@@ -40,10 +39,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         values = (self.slices, self.maps, self.width, self.blocks, self.down)
-        if (
-            any(not isinstance(value, int) or value < 1 for value in values)
-            or self.slices % 2 == 0
-        ):
+        if any(not isinstance(value, int) or value < 1 for value in values) or self.slices % 2 == 0:
             raise Refusal(
                 "bundle.network",
                 f"network configuration {values} is not positive with odd slices",
@@ -63,9 +59,7 @@ class GeneratorConfig:
                 "bundle.network",
                 f"unknown network settings {sorted(set(record) - known)}",
             )
-        return cls(
-            **{name: value for name, value in record.items() if isinstance(value, int)}
-        )
+        return cls(**{name: value for name, value in record.items() if isinstance(value, int)})
 
     def to_record(self) -> dict[str, int]:
         """The configuration as JSON values."""

@@ -34,9 +34,7 @@ def neighbours(centre: int, count: int, reach: int) -> list[int]:
     return [index if index < count else period - index for index in folded]
 
 
-def condition(
-    slices: torch.Tensor, *, sigma: float | torch.Tensor, scale: float, gap: float
-) -> torch.Tensor:
+def condition(slices: torch.Tensor, *, sigma: float | torch.Tensor, scale: float, gap: float) -> torch.Tensor:
     """Append the condition maps to slices (n, H, W) in scaled units; returns (n + 3, H, W).
 
     sigma is the noise to be removed in scaled units, a number or (H, W); scale the in-plane factor; gap the

@@ -49,9 +49,7 @@ class AreaAverage(InPlaneOperator):
     def coarse(self) -> tuple[int, int]:
         """(M1, M2) of y."""
         first, second = self.in_plane_axes
-        return self.shape[first] // self.factors[0], self.shape[second] // self.factors[
-            1
-        ]
+        return self.shape[first] // self.factors[0], self.shape[second] // self.factors[1]
 
     @property
     def rank(self) -> int:

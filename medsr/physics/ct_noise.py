@@ -94,10 +94,7 @@ def _padded(
     side = math.ceil(1.15 * max(slice_hu.shape) / 2) * 2
     if max(slice_hu.shape) < 400:
         side = math.ceil(1.02 * math.hypot(*slice_hu.shape) / 2) * 2
-    pads = [
-        ((side - size) // 2, side - size - (side - size) // 2)
-        for size in slice_hu.shape
-    ]
+    pads = [((side - size) // 2, side - size - (side - size) // 2) for size in slice_hu.shape]
     relative = np.clip((slice_hu.astype(np.float64) + 1000) / 1000, 0, None)
     attenuation = np.pad(relative * WATER_ATTENUATION_PER_MM * spacing_mm, pads)
     grid = np.arange(side) - (side - 1) / 2

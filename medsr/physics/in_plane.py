@@ -65,9 +65,7 @@ class InPlaneOperator(LinearOperator):
         """The same operator on `stop` - `start` slices."""
         shape = list(self.shape)
         if not 0 <= start < stop <= shape[self.slice_axis]:
-            raise Refusal(
-                "operator.slab", f"slices {start} to {stop} of {shape[self.slice_axis]}"
-            )
+            raise Refusal("operator.slab", f"slices {start} to {stop} of {shape[self.slice_axis]}")
         shape[self.slice_axis] = stop - start
         return self._with_shape((shape[0], shape[1], shape[2]))
 

@@ -71,9 +71,7 @@ class KSpaceTruncation(InPlaneOperator):
     def gain(self) -> float:
         """g = sqrt(M1 M2 / (N1 N2))."""
         first, second = self.in_plane_axes
-        return math.sqrt(
-            self.coarse[0] * self.coarse[1] / (self.shape[first] * self.shape[second])
-        )
+        return math.sqrt(self.coarse[0] * self.coarse[1] / (self.shape[first] * self.shape[second]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """A x: the coarse image; may ring below zero."""
@@ -81,9 +79,7 @@ class KSpaceTruncation(InPlaneOperator):
         spectrum = torch.fft.fft2(x, dim=self.tensor_axes, norm="ortho")
         for axis in (0, 1):
             spectrum = self._crop(spectrum, axis) * self._line(axis, x)
-        image: torch.Tensor = torch.fft.ifft2(
-            spectrum, dim=self.tensor_axes, norm="ortho"
-        ).real
+        image: torch.Tensor = torch.fft.ifft2(spectrum, dim=self.tensor_axes, norm="ortho").real
         return image * self.gain
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
@@ -110,9 +106,7 @@ class KSpaceTruncation(InPlaneOperator):
         spectrum = torch.fft.fft2(y, dim=self.tensor_axes, norm="ortho")
         for axis in (0, 1):
             spectrum = self._pad(spectrum * self._line(axis, y).conj(), axis)
-        image: torch.Tensor = torch.fft.ifft2(
-            spectrum, dim=self.tensor_axes, norm="ortho"
-        ).real
+        image: torch.Tensor = torch.fft.ifft2(spectrum, dim=self.tensor_axes, norm="ortho").real
         return image
 
     def _sizes(self, axis: int) -> tuple[int, int]:

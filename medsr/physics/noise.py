@@ -34,9 +34,7 @@ class NoiseModel(ABC):
         """Standard deviation of the underlying Gaussian noise, in image units; 0 without noise."""
 
     @abstractmethod
-    def mean_and_sd(
-        self, signal: torch.Tensor, sigma: torch.Tensor | float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
         """E[y | signal] and sd[y | signal], elementwise, for local noise `sigma` in the units of signal."""
 
     @abstractmethod
@@ -55,13 +53,9 @@ class NoNoise(NoiseModel):
         """0."""
         return 0.0
 
-    def mean_and_sd(
-        self, signal: torch.Tensor, sigma: torch.Tensor | float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
         """The signal itself, with the noise that is measured in the scan."""
-        return signal, torch.as_tensor(
-            sigma, dtype=signal.dtype, device=signal.device
-        ).expand_as(signal)
+        return signal, torch.as_tensor(sigma, dtype=signal.dtype, device=signal.device).expand_as(signal)
 
     def to_record(self) -> dict[str, object]:
         """``{"model": "none"}``."""
@@ -83,13 +77,9 @@ class GaussianNoise(NoiseModel):
         """sigma."""
         return self.sigma
 
-    def mean_and_sd(
-        self, signal: torch.Tensor, sigma: torch.Tensor | float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
         """The signal, and sigma everywhere."""
-        return signal, torch.as_tensor(
-            sigma, dtype=signal.dtype, device=signal.device
-        ).expand_as(signal)
+        return signal, torch.as_tensor(sigma, dtype=signal.dtype, device=signal.device).expand_as(signal)
 
     def to_record(self) -> dict[str, object]:
         """Model and sigma."""
@@ -154,12 +144,8 @@ class MagnitudeNoise(NoiseModel):
         squared = torch.zeros((1, 1, 1), dtype=dtype)
         for axis in range(3):
             if axis != slice_axis:
-                line = torch.linspace(-1, 1, shape[axis], dtype=dtype).square() / (
-                    2 * 0.35**2
-                )
-                squared = squared + line.reshape(
-                    [-1 if a == axis else 1 for a in range(3)]
-                )
+                line = torch.linspace(-1, 1, shape[axis], dtype=dtype).square() / (2 * 0.35**2)
+                squared = squared + line.reshape([-1 if a == axis else 1 for a in range(3)])
         return self.sigma * (1 + (self.peak - 1) * torch.exp(-squared))
 
     def draw(
@@ -169,19 +155,13 @@ class MagnitudeNoise(NoiseModel):
         sigma: torch.Tensor | float,
     ) -> torch.Tensor:
         """A magnitude image y of the noise-free `signal` (..., any shape); `sigma` broadcasts against it."""
-        mixing = torch.as_tensor(
-            np.linalg.cholesky(self.covariance()), dtype=signal.dtype
-        )
-        white = torch.randn(
-            (2, self.coils, *signal.shape), generator=generator, dtype=signal.dtype
-        )
+        mixing = torch.as_tensor(np.linalg.cholesky(self.covariance()), dtype=signal.dtype)
+        white = torch.randn((2, self.coils, *signal.shape), generator=generator, dtype=signal.dtype)
         real, imaginary = torch.einsum("lm,cm...->cl...", mixing, white) * sigma
         share = signal / math.sqrt(self.coils)
         return ((share + real).square() + imaginary.square()).sum(0).sqrt()
 
-    def mean_and_sd(
-        self, signal: torch.Tensor, sigma: torch.Tensor | float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and sd of y: exact for independent coils; for correlated ones a gamma law of y^2.
 
         The gamma law has the exact mean and variance of y^2 (signal along the covariance's first eigenvector).
@@ -191,13 +171,9 @@ class MagnitudeNoise(NoiseModel):
         second = ratio.square() + 2 * self.coils
         if self.correlation:
             eigenvalues = np.linalg.eigvalsh(self.covariance())
-            variance = 4 * float(eigenvalues[-1]) * ratio.square() + 4 * float(
-                (eigenvalues**2).sum()
-            )
+            variance = 4 * float(eigenvalues[-1]) * ratio.square() + 4 * float((eigenvalues**2).sum())
             shape = second.square() / variance
-            mean = (torch.lgamma(shape + 0.5) - torch.lgamma(shape)).exp() * (
-                second / shape
-            ).sqrt()
+            mean = (torch.lgamma(shape + 0.5) - torch.lgamma(shape)).exp() * (second / shape).sqrt()
         else:
             mean = _noncentral_chi_mean(ratio, float(self.coils))
         sd = (second - mean.square()).clamp_min(1e-6).sqrt()
@@ -238,13 +214,9 @@ class ProjectionNoise(NoiseModel):
         """Added noise in HU."""
         return self.sigma_hu
 
-    def mean_and_sd(
-        self, signal: torch.Tensor, sigma: torch.Tensor | float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_sd(self, signal: torch.Tensor, sigma: torch.Tensor | float) -> tuple[torch.Tensor, torch.Tensor]:
         """The signal, and the local noise given."""
-        return signal, torch.as_tensor(
-            sigma, dtype=signal.dtype, device=signal.device
-        ).expand_as(signal)
+        return signal, torch.as_tensor(sigma, dtype=signal.dtype, device=signal.device).expand_as(signal)
 
     def to_record(self) -> dict[str, object]:
         """Model, added noise and dose."""
@@ -263,8 +235,7 @@ def noise_from_record(record: Mapping[str, object]) -> NoiseModel:
     Refusal : ``noise.unknown``, ``noise.parameter``.
     """
     models: dict[str, type[NoiseModel]] = {
-        model.kind: model
-        for model in (NoNoise, GaussianNoise, MagnitudeNoise, ProjectionNoise)
+        model.kind: model for model in (NoNoise, GaussianNoise, MagnitudeNoise, ProjectionNoise)
     }
     kind = record.get("model", "none")
     if not isinstance(kind, str) or kind not in models:
@@ -276,9 +247,7 @@ def noise_from_record(record: Mapping[str, object]) -> NoiseModel:
     try:
         return models[kind](**arguments)
     except TypeError as error:
-        raise Refusal(
-            "noise.parameter", f"noise {kind}: its parameters do not fit"
-        ) from error
+        raise Refusal("noise.parameter", f"noise {kind}: its parameters do not fit") from error
 
 
 def _noncentral_chi_mean(ratio: torch.Tensor, count: float) -> torch.Tensor:

@@ -59,20 +59,14 @@ class Operator:
         if not isinstance(parameters, Mapping):
             raise Refusal("operator.parameter", "the operator record has no parameters")
         try:
-            linear = OPERATORS[kind](
-                **{str(name): _frozen(value) for name, value in parameters.items()}
-            )
+            linear = OPERATORS[kind](**{str(name): _frozen(value) for name, value in parameters.items()})
         except (TypeError, ValueError) as error:
-            raise Refusal(
-                "operator.parameter", f"operator {kind}: its parameters do not fit"
-            ) from error
+            raise Refusal("operator.parameter", f"operator {kind}: its parameters do not fit") from error
         noise = record.get("noise")
         stated = record.get("provenance")
-        known = provenance or (
-            stated if stated in ("declared", "header", "estimated") else "declared"
-        )
+        known = provenance or (stated if stated in ("declared", "header", "estimated") else "declared")
         model = noise_from_record(noise if isinstance(noise, Mapping) else {})
-        return cls(linear, model, cast(OperatorProvenance, known))
+        return cls(linear, model, cast("OperatorProvenance", known))
 
 
 def _frozen(value: object) -> object:

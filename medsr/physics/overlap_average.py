@@ -82,16 +82,12 @@ class OverlapAverage(InPlaneOperator):
     def _apply(self, x: torch.Tensor, form: int) -> torch.Tensor:
         for axis in (0, 1):
             fine = self.shape[self.in_plane_axes[axis]]
-            x = apply_along(
-                _matrices(fine, self.coarse[axis])[form], x, self.tensor_axes[axis]
-            )
+            x = apply_along(_matrices(fine, self.coarse[axis])[form], x, self.tensor_axes[axis])
         return x
 
 
 @lru_cache(maxsize=64)
-def _matrices(
-    fine: int, coarse: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _matrices(fine: int, coarse: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """W (coarse, fine), its transpose and its pseudo-inverse, float64."""
     edges = np.arange(coarse + 1) * fine / coarse
     pixels = np.arange(fine)

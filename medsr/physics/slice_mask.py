@@ -47,9 +47,7 @@ class SliceMask(LinearOperator):
     def missing(self) -> tuple[int, ...]:
         """Indices of the slices that were not acquired."""
         kept = set(self.kept)
-        return tuple(
-            index for index in range(self.shape[self.slice_axis]) if index not in kept
-        )
+        return tuple(index for index in range(self.shape[self.slice_axis]) if index not in kept)
 
     @property
     def fine_shape(self) -> Shape:
@@ -82,9 +80,7 @@ class SliceMask(LinearOperator):
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """The whole stack, zero where nothing was acquired."""
         self._check_coarse(y)
-        whole = torch.zeros(
-            (*y.shape[:-3], *self.shape), dtype=y.dtype, device=y.device
-        )
+        whole = torch.zeros((*y.shape[:-3], *self.shape), dtype=y.dtype, device=y.device)
         return whole.index_copy_(self.slice_axis - 3 + whole.ndim, self._index(y), y)
 
     def pinv(self, y: torch.Tensor) -> torch.Tensor:

@@ -63,12 +63,7 @@ class SliceProfile(LinearOperator):
     @property
     def count(self) -> int:
         """Number of thick slices that lie wholly inside the stack."""
-        return (
-            math.floor(
-                (self.shape[self.slice_axis] - self.thickness) / self.step + 1e-9
-            )
-            + 1
-        )
+        return math.floor((self.shape[self.slice_axis] - self.thickness) / self.step + 1e-9) + 1
 
     @property
     def fine_shape(self) -> Shape:
@@ -157,23 +152,17 @@ class SliceProfile(LinearOperator):
         )
 
     def _matrices(self) -> tuple[torch.Tensor, torch.Tensor, int]:
-        return _profile_matrices(
-            self.shape[self.slice_axis], self.thickness, self.step, self.profile
-        )
+        return _profile_matrices(self.shape[self.slice_axis], self.thickness, self.step, self.profile)
 
 
 @lru_cache(maxsize=64)
-def _profile_matrices(
-    size: int, thickness: float, step: float, profile: str
-) -> tuple[torch.Tensor, torch.Tensor, int]:
+def _profile_matrices(size: int, thickness: float, step: float, profile: str) -> tuple[torch.Tensor, torch.Tensor, int]:
     """P (count, size) float64, its cut pseudo-inverse, and the number of singular values kept."""
     count = math.floor((size - thickness) / step + 1e-9) + 1
     centres = (thickness - 1) / 2 + step * np.arange(count)
     offset = np.arange(size)[None] - centres[:, None]
     if profile == "box":
-        weights = np.minimum(offset + 0.5, thickness / 2) - np.maximum(
-            offset - 0.5, -thickness / 2
-        )
+        weights = np.minimum(offset + 0.5, thickness / 2) - np.maximum(offset - 0.5, -thickness / 2)
         weights = np.clip(weights, 0, None)
     else:
         weights = np.exp(-4 * np.log(2) * (offset / thickness) ** 2)

@@ -26,9 +26,7 @@ def spectral_edges(stack: npt.NDArray[np.float32]) -> tuple[float, float]:
     return _edge(power, 0), _edge(power, 1)
 
 
-def cut_to_support(
-    stack: npt.NDArray[np.float32], edges: tuple[float, float]
-) -> npt.NDArray[np.float32]:
+def cut_to_support(stack: npt.NDArray[np.float32], edges: tuple[float, float]) -> npt.NDArray[np.float32]:
     """Crop k-space of a magnitude stack (S, N1, N2) to the given shares of its band; values keep their scale.
 
     The result has an even number of voxels along each axis and no interpolated frequencies.
@@ -43,9 +41,7 @@ def cut_to_support(
     cut = np.empty((stack.shape[0], *sizes), np.float32)
     for index, image in enumerate(stack):
         spectrum = np.fft.fftshift(np.fft.fft2(image))
-        first = [
-            size // 2 - new // 2 for size, new in zip(image.shape, sizes, strict=True)
-        ]
+        first = [size // 2 - new // 2 for size, new in zip(image.shape, sizes, strict=True)]
         inner = spectrum[first[0] : first[0] + sizes[0], first[1] : first[1] + sizes[1]]
         cut[index] = np.abs(np.fft.ifft2(np.fft.ifftshift(inner))) * scale
     return cut

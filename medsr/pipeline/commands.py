@@ -42,7 +42,9 @@ class Summary:
             "findings": self.findings,
             "output": str(self.output),
             "report": str(self.report),
-            "files": sorted(path.relative_to(self.output).as_posix() for path in self.output.rglob("*") if path.is_file()),
+            "files": sorted(
+                path.relative_to(self.output).as_posix() for path in self.output.rglob("*") if path.is_file()
+            ),
         }
 
 
@@ -65,11 +67,11 @@ def restore_file(
 ) -> Summary:
     """Read, restore, judge and publish one scan into `output`."""
     request = RestoreRequest(
-        cast(Task, task),
+        cast("Task", task),
         scale=scale,
         noise=noise,
-        device=cast(Literal["auto", "cpu", "cuda"], device),
-        precision=cast(Literal["auto", "fp32", "bf16"], precision),
+        device=cast("Literal['auto', 'cpu', 'cuda']", device),
+        precision=cast("Literal['auto', 'fp32', 'bf16']", precision),
         threads=threads,
     )
     volume = read_with_operator(scan, modality=_modality(modality), operator=operator, pick=pick)
@@ -103,7 +105,7 @@ def degrade_file(scan: Path, output: Path, request: DegradeRequest, *, modality:
     """
     if not output.name.endswith((".nii.gz", ".nii")):
         raise UsageError("degrade.parameter", f"output {output.name} does not end in .nii.gz")
-    degraded = degrade(read(scan, modality=cast(ModalityName, modality)), request)
+    degraded = degrade(read(scan, modality=cast("ModalityName", modality)), request)
     sidecar = write_degraded(degraded, output)
     return {"file": str(output), "sidecar": str(sidecar), **dict(degraded.degradation or {})}
 
@@ -121,4 +123,4 @@ def _published(result: Result, output: Path, *, overwrite: bool) -> Summary:
 
 
 def _modality(name: str) -> Modality | None:
-    return None if name == "auto" else cast(Modality, name)
+    return None if name == "auto" else cast("Modality", name)

@@ -205,9 +205,7 @@ def _measured(volume: Volume, linear: LinearOperator, noise: NoiseModel, seed: i
     return result
 
 
-def _noisy_stack(
-    clean: torch.Tensor, volume: Volume, noise: NoiseModel, seed: int
-) -> npt.NDArray[np.float32]:
+def _noisy_stack(clean: torch.Tensor, volume: Volume, noise: NoiseModel, seed: int) -> npt.NDArray[np.float32]:
     axis = volume.geometry.slice_axis
     parts = [
         _noisy(part, volume.geometry, volume.modality, noise, (seed, index))

@@ -59,8 +59,10 @@ FINDING_TITLES: Mapping[FindingType, str] = MappingProxyType(
 DISCLAIMERS: tuple[str, ...] = (
     "Research software, not a medical device: not cleared or approved for diagnosis by any authority.",
     "The restored image was made by a computer model. Read it beside the original scan, never instead of it.",
-    "Released means that no contradiction was found of the size and detectability stated here. "
-    "It does not mean that the image is correct.",
+    (
+        "Released means that no contradiction was found of the size and detectability stated here. "
+        "It does not mean that the image is correct."
+    ),
 )
 
 _LEADS: Mapping[Word, str] = MappingProxyType(

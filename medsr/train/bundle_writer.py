@@ -70,25 +70,40 @@ def _metadata(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
         "network_data_format": {
             "inputs": {
                 "image": {
-                    "type": "image", "format": "magnitude" if modality == "MR" else "hounsfield",
-                    "modality": modality, "num_channels": recipe.network.channels,
-                    "spatial_shape": ["2*n", "2*n"], "dtype": "float32", "value_range": [],
-                    "is_patch_data": False, "channel_def": {str(i): name for i, name in enumerate(channels)},
+                    "type": "image",
+                    "format": "magnitude" if modality == "MR" else "hounsfield",
+                    "modality": modality,
+                    "num_channels": recipe.network.channels,
+                    "spatial_shape": ["2*n", "2*n"],
+                    "dtype": "float32",
+                    "value_range": [],
+                    "is_patch_data": False,
+                    "channel_def": {str(i): name for i, name in enumerate(channels)},
                 }
             },
             "outputs": {
                 "pred": {
-                    "type": "image", "format": "magnitude" if modality == "MR" else "hounsfield",
-                    "modality": modality, "num_channels": 1, "spatial_shape": ["2*n", "2*n"],
-                    "dtype": "float32", "value_range": [], "is_patch_data": False,
+                    "type": "image",
+                    "format": "magnitude" if modality == "MR" else "hounsfield",
+                    "modality": modality,
+                    "num_channels": 1,
+                    "spatial_shape": ["2*n", "2*n"],
+                    "dtype": "float32",
+                    "value_range": [],
+                    "is_patch_data": False,
                     "channel_def": {"0": f"restored slice, {unit}"},
                 }
             },
         },
         "medsr": {
-            "name": recipe.name, "modality": modality, "method": "regress", "plane": "inplane",
-            "tasks": list(recipe.tasks), "network": recipe.network.to_record(),
-            "domain": _domain(recipe, facts), "training": {"steps": facts.steps, "hours": round(facts.hours, 3)},
+            "name": recipe.name,
+            "modality": modality,
+            "method": "regress",
+            "plane": "inplane",
+            "tasks": list(recipe.tasks),
+            "network": recipe.network.to_record(),
+            "domain": _domain(recipe, facts),
+            "training": {"steps": facts.steps, "hours": round(facts.hours, 3)},
         },
     }
 
@@ -129,13 +144,21 @@ def _inference(recipe: Recipe) -> dict[str, object]:
         "postprocessing": {
             "_target_": "Compose",
             "transforms": {
-                "_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir", "output_ext": ".nii.gz",
+                "_target_": "SaveImaged",
+                "keys": "pred",
+                "output_dir": "@output_dir",
+                "output_ext": ".nii.gz",
                 "resample": False,
             },
         },
         "evaluator": {
-            "_target_": "SupervisedEvaluator", "device": "@device", "val_data_loader": "@dataloader",
-            "network": "@network", "inferer": "@inferer", "postprocessing": "@postprocessing", "amp": False,
+            "_target_": "SupervisedEvaluator",
+            "device": "@device",
+            "val_data_loader": "@dataloader",
+            "network": "@network",
+            "inferer": "@inferer",
+            "postprocessing": "@postprocessing",
+            "amp": False,
         },
         "run": ["$@evaluator.run()"],
     }

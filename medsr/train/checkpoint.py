@@ -20,9 +20,7 @@ class Ema:
     """Exponential moving average of a network's weights, decay 0.999 after a warm-up of 1,000 steps."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.weights = {
-            name: value.detach().clone() for name, value in network.state_dict().items()
-        }
+        self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
     def update(self, network: nn.Module, step: int) -> None:
         """Move the average towards the network's weights."""

@@ -33,27 +33,19 @@ class CtPreparer:
 
     def __call__(self, volume: Volume, name: str, subject: str) -> Scan | None:
         """Stacks of one CT volume; None where it is narrower than 96 pixels."""
-        stack = np.ascontiguousarray(
-            np.moveaxis(volume.values, volume.geometry.slice_axis, 0)
-        )
+        stack = np.ascontiguousarray(np.moveaxis(volume.values, volume.geometry.slice_axis, 0))
         if min(stack.shape[1:]) < _SMALLEST_SIDE:
             return None
         sigma = estimate_ct_noise(volume).sigma
         fields = self._bank(stack, volume, name)
         stacks = [_reduced(stack, fields, sigma, block) for block in _BLOCKS]
-        usable = tuple(
-            item for item in stacks if min(item.values.shape[1:]) >= _SMALLEST_SIDE
-        )
+        usable = tuple(item for item in stacks if min(item.values.shape[1:]) >= _SMALLEST_SIDE)
         weight = float(np.sqrt(stack.size) * min(1.5, 12.0 / max(sigma, 6.0)))
         return Scan(name, subject, usable, weight, volume.geometry.spacing_mm)
 
-    def _bank(
-        self, stack: npt.NDArray[np.float32], volume: Volume, name: str
-    ) -> npt.NDArray[np.float16]:
+    def _bank(self, stack: npt.NDArray[np.float32], volume: Volume, name: str) -> npt.NDArray[np.float16]:
         """(F, S, N1, N2) noise fields, from the cache if this very volume is there."""
-        key = hashlib.sha256(
-            f"{volume.source.sha256} {self.seed} {_FIELDS} {_VIEWS}".encode()
-        ).hexdigest()[:24]
+        key = hashlib.sha256(f"{volume.source.sha256} {self.seed} {_FIELDS} {_VIEWS}".encode()).hexdigest()[:24]
         path = self.cache / f"{key}.npy"
         if path.is_file():
             cached: npt.NDArray[np.float16] = np.load(path)
@@ -62,12 +54,7 @@ class CtPreparer:
         axes = volume.geometry.in_plane_axes
         spacing = volume.geometry.spacing_mm[axes[0]]
         fields = np.stack(
-            [
-                noise_fields(image, spacing, rng, count=_FIELDS, views=_VIEWS).astype(
-                    np.float16
-                )
-                for image in stack
-            ],
+            [noise_fields(image, spacing, rng, count=_FIELDS, views=_VIEWS).astype(np.float16) for image in stack],
             1,
         )
         self.cache.mkdir(parents=True, exist_ok=True)

@@ -41,22 +41,14 @@ class Report:
     gain_db: float | None
 
 
-def split_by_subject(
-    scans: list[Scan], held_out: tuple[str, ...]
-) -> tuple[list[Scan], list[Scan]]:
+def split_by_subject(scans: list[Scan], held_out: tuple[str, ...]) -> tuple[list[Scan], list[Scan]]:
     """Training scans, and validation scans: those whose subject starts with one of `held_out`."""
-    validation = (
-        [scan for scan in scans if scan.subject.startswith(held_out)]
-        if held_out
-        else []
-    )
+    validation = [scan for scan in scans if scan.subject.startswith(held_out)] if held_out else []
     kept = [scan for scan in scans if scan not in validation]
     return kept, validation
 
 
-def charbonnier(
-    output: torch.Tensor, target: torch.Tensor, epsilon: float = 1e-3
-) -> torch.Tensor:
+def charbonnier(output: torch.Tensor, target: torch.Tensor, epsilon: float = 1e-3) -> torch.Tensor:
     """Mean of sqrt(d^2 + eps^2): near the absolute error, smooth at zero."""
     return (output - target).square().add(epsilon**2).sqrt().mean()
 
@@ -162,11 +154,7 @@ class Training:
         warm = min(1.0, (self.progress.step + 1) / _WARM_UP_STEPS)
         cosine = 0.5 * (1 + math.cos(math.pi * min(elapsed, 1.0)))
         for group in self.optimiser.param_groups:
-            group["lr"] = (
-                self.recipe.learning_rate
-                * warm
-                * (cosine * (1 - _LAST_RATE) + _LAST_RATE)
-            )
+            group["lr"] = self.recipe.learning_rate * warm * (cosine * (1 - _LAST_RATE) + _LAST_RATE)
         given, target = draw.batch(self.recipe.batch)
         loss = charbonnier(self.network(given), target)
         self.optimiser.zero_grad(set_to_none=True)
@@ -179,9 +167,7 @@ class Training:
     def _validation_batch(self) -> tuple[torch.Tensor, torch.Tensor] | None:
         if not self.held_out:
             return None
-        draw = PairDraw(
-            self.recipe, self.held_out, np.random.default_rng(self.recipe.seed + 1)
-        )
+        draw = PairDraw(self.recipe, self.held_out, np.random.default_rng(self.recipe.seed + 1))
         return draw.batch(_VALIDATION_PATCHES)
 
     def _gain(self, batch: tuple[torch.Tensor, torch.Tensor] | None) -> float | None:

@@ -30,9 +30,7 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 class PairDraw:
     """Draws pairs from scans; every draw depends on `rng` alone, so that a training can be resumed."""
 
-    def __init__(
-        self, recipe: Recipe, scans: list[Scan], rng: np.random.Generator
-    ) -> None:
+    def __init__(self, recipe: Recipe, scans: list[Scan], rng: np.random.Generator) -> None:
         weights = np.array([scan.weight for scan in scans])
         self.recipe, self.scans, self.rng = recipe, scans, rng
         self._shares = weights / weights.sum()
@@ -41,9 +39,7 @@ class PairDraw:
     def batch(self, size: int) -> Pair:
         """(B, C, P, P) inputs and (B, 1, P, P) targets, float32, channels last."""
         pairs = [self.pair() for _ in range(size)]
-        inputs = torch.stack([pair[0] for pair in pairs]).contiguous(
-            memory_format=torch.channels_last
-        )
+        inputs = torch.stack([pair[0] for pair in pairs]).contiguous(memory_format=torch.channels_last)
         return inputs, torch.stack([pair[1] for pair in pairs])
 
     def pair(self) -> Pair:
@@ -67,11 +63,7 @@ class PairDraw:
         return self._turned(given, clean[centre : centre + 1, window, window])
 
     def _stack(self, scan: Scan, side: int, *, full_support: bool) -> Stack | None:
-        fits = [
-            s
-            for s in scan.stacks
-            if min(s.values.shape[1:]) >= side and (s.full_support or not full_support)
-        ]
+        fits = [s for s in scan.stacks if min(s.values.shape[1:]) >= side and (s.full_support or not full_support)]
         return fits[self.rng.integers(len(fits))] if fits else None
 
     def _crop(
@@ -89,9 +81,7 @@ class PairDraw:
             if (stack.values[centre][window] > floor).mean() > _FOREGROUND_SHARE:
                 break
         single = self.rng.random() < _SINGLE_SLICE_SHARE
-        order = (
-            [centre] * (2 * reach + 1) if single else neighbours(centre, count, reach)
-        )
+        order = [centre] * (2 * reach + 1) if single else neighbours(centre, count, reach)
         if self.rng.random() < 0.5:
             order = order[::-1]
         unique = sorted(set(order))
@@ -100,9 +90,7 @@ class PairDraw:
         if stack.noise is not None:
             mixture = self.rng.standard_normal(len(stack.noise))
             mixture /= np.linalg.norm(mixture)
-            fields = stack.noise[:, unique][(slice(None), slice(None), *window)].astype(
-                np.float32
-            )
+            fields = stack.noise[:, unique][(slice(None), slice(None), *window)].astype(np.float32)
             noise = np.tensordot(mixture, fields, (0, 0)).astype(np.float32)
         return values, noise, [unique.index(index) for index in order]
 
@@ -112,13 +100,9 @@ class PairDraw:
         if self.recipe.modality == "CT":
             return clean / HU_SCALE
         if self.rng.random() < 0.5:
-            clean = clean.clamp_min(0) ** float(self.rng.uniform(0.6, 1.6)) * float(
-                self.rng.uniform(0.7, 1.2)
-            )
+            clean = clean.clamp_min(0) ** float(self.rng.uniform(0.6, 1.6)) * float(self.rng.uniform(0.7, 1.2))
         if self.rng.random() < 0.15:
-            clean = torch.where(clean > 0.02, 1 - 0.8 * clean, clean).clamp_min(
-                0
-            ) * float(self.rng.uniform(0.7, 1.0))
+            clean = torch.where(clean > 0.02, 1 - 0.8 * clean, clean).clamp_min(0) * float(self.rng.uniform(0.7, 1.0))
         return clean
 
     def _degrade(
@@ -136,27 +120,16 @@ class PairDraw:
                     self._log_uniform(*self.recipe.noise_percent) / 100,
                     varying=True,
                 )
-            sigma = (
-                added_sigma(sigma_own, self._log_uniform(*self.recipe.dose_fraction))
-                / HU_SCALE
-            )
+            sigma = added_sigma(sigma_own, self._log_uniform(*self.recipe.dose_fraction)) / HU_SCALE
             return clean + sigma * torch.from_numpy(_required(noise)), sigma
         operator = self._operator(clean, scale)
         coarse = operator.forward(clean.movedim(0, -1))
         noisy = self.rng.random() >= _NOISE_FREE_SHARE
         if self.recipe.modality == "MR":
             sigma = self._log_uniform(0.4, 6.0) / 100 if noisy else 0.0
-            measured = (
-                self._magnitude(coarse, sigma, varying=False)[0]
-                if noisy
-                else coarse.abs()
-            )
+            measured = self._magnitude(coarse, sigma, varying=False)[0] if noisy else coarse.abs()
         else:
-            sigma = (
-                added_sigma(sigma_own, self._log_uniform(0.15, 0.9)) / HU_SCALE
-                if noisy
-                else 0.0
-            )
+            sigma = added_sigma(sigma_own, self._log_uniform(0.15, 0.9)) / HU_SCALE if noisy else 0.0
             field = torch.from_numpy(_required(noise)).movedim(0, -1)
             measured = coarse + sigma * field[: coarse.shape[0], : coarse.shape[1]]
         return operator.pinv(measured).movedim(-1, 0), sigma
@@ -179,9 +152,7 @@ class PairDraw:
             side = signal.shape[-1]
             line = torch.linspace(-1, 1, side)
             slope = self.rng.uniform(-0.35, 0.35, 2)
-            level = sigma * (
-                1.3 + float(slope[0]) * line[:, None] + float(slope[1]) * line[None]
-            )
+            level = sigma * (1.3 + float(slope[0]) * line[:, None] + float(slope[1]) * line[None])
         real = signal + level * torch.randn(signal.shape, generator=self._torch)
         imaginary = level * torch.randn(signal.shape, generator=self._torch)
         return (real.square() + imaginary.square()).sqrt(), level

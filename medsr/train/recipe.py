@@ -66,9 +66,7 @@ def load_recipe(path: Path) -> Recipe:
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(
-            "train.recipe", f"{path.name} cannot be read as YAML"
-        ) from error
+        raise UsageError("train.recipe", f"{path.name} cannot be read as YAML") from error
     if not isinstance(record, dict):
         raise UsageError("train.recipe", f"{path.name} is not a table of settings")
     unknown = sorted(set(record) - set(Recipe.__dataclass_fields__))
@@ -76,12 +74,7 @@ def load_recipe(path: Path) -> Recipe:
         raise UsageError("train.recipe", f"{path.name} has unknown settings {unknown}")
     try:
         network = GeneratorConfig.from_record(record.pop("network", {}))
-        values = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in record.items()
-        }
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
         return Recipe(network=network, **values)
     except TypeError as error:
-        raise UsageError(
-            "train.recipe", f"{path.name} lacks a setting: {error}"
-        ) from error
+        raise UsageError("train.recipe", f"{path.name} lacks a setting: {error}") from error

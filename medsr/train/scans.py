@@ -58,15 +58,10 @@ def subjects_of(folder: Path) -> dict[str, str]:
         return {}
     with table.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    return {
-        row["file"]: row.get("subject") or row.get("patient") or row["file"]
-        for row in rows
-    }
+    return {row["file"]: row.get("subject") or row.get("patient") or row["file"] for row in rows}
 
 
-def read_scans(
-    folder: Path, prepare: Callable[[Volume, str, str], Scan | None], *, log: Log
-) -> list[Scan]:
+def read_scans(folder: Path, prepare: Callable[[Volume, str, str], Scan | None], *, log: Log) -> list[Scan]:
     """Read every NIfTI file below `folder` and prepare it; what cannot be read is said and left out.
 
     Raises
@@ -77,9 +72,7 @@ def read_scans(
     scans = []
     for path in sorted(folder.rglob("*.nii.gz")):
         key = path.relative_to(folder).as_posix()
-        subject = (
-            subjects.get(key) or subjects.get(path.name) or path.name.split(".")[0]
-        )
+        subject = subjects.get(key) or subjects.get(path.name) or path.name.split(".")[0]
         try:
             scan = prepare(read(path), path.name.removesuffix(".nii.gz"), subject)
         except MedsrError as error:
@@ -99,9 +92,7 @@ def mr_scan(volume: Volume, name: str, subject: str) -> Scan | None:
     Spacing is augmented by k-space cuts to 3/4 and 1/2; a near-isotropic scan also gives its other two planes.
     Returns None where no slice is at least 64 pixels wide.
     """
-    base = np.ascontiguousarray(
-        np.moveaxis(volume.values, volume.geometry.slice_axis, 0)
-    )
+    base = np.ascontiguousarray(np.moveaxis(volume.values, volume.geometry.slice_axis, 0))
     positive = base[base > 0]
     base = np.maximum(base, 0) / np.float32(np.percentile(positive, 99.9))
     middle = base[len(base) // 4 : 3 * len(base) // 4 + 1]
@@ -109,10 +100,7 @@ def mr_scan(volume: Volume, name: str, subject: str) -> Scan | None:
     supported = cut_to_support(base, edges)
     stacks = [] if supported is base else [_stack(base, full_support=False)]
     stacks.append(_stack(supported, full_support=True))
-    stacks += [
-        _stack(cut_to_support(supported, (cut, cut)), full_support=True)
-        for cut in _K_SPACE_CUTS
-    ]
+    stacks += [_stack(cut_to_support(supported, (cut, cut)), full_support=True) for cut in _K_SPACE_CUTS]
     spacing = volume.geometry.spacing_mm
     isotropic = max(spacing) < _ISOTROPIC * min(spacing)
     if isotropic:
@@ -123,9 +111,7 @@ def mr_scan(volume: Volume, name: str, subject: str) -> Scan | None:
             )
             for axis in (1, 2)
         ]
-    usable = tuple(
-        stack for stack in stacks if min(stack.values.shape[1:]) >= _SMALLEST_SIDE
-    )
+    usable = tuple(stack for stack in stacks if min(stack.values.shape[1:]) >= _SMALLEST_SIDE)
     if not usable:
         return None
     weight = float(np.sqrt(base.size) * (2.0 if isotropic else 1.0))

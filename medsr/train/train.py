@@ -54,9 +54,8 @@ def train(
     """
     prepare_process(threads)
     chosen = recipe if minutes is None else replace(recipe, minutes=minutes)
-    if start is not None:
-        if start.network != chosen.network.to_record() or start.modality != chosen.modality:
-            raise UsageError("train.start", f"{start.name} has another network or modality than recipe {chosen.name}")
+    if start is not None and (start.network != chosen.network.to_record() or start.modality != chosen.modality):
+        raise UsageError("train.start", f"{start.name} has another network or modality than recipe {chosen.name}")
     work = output / ".training"
     work.mkdir(parents=True, exist_ok=True)
     scans = _scans(chosen, data, work, log)

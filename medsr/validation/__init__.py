@@ -1,1 +1,1 @@
-"""Room validation."""
+"""The gate: channels, judge, policies. It imports no restorer and no model."""
