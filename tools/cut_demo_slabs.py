@@ -34,7 +34,7 @@ def main() -> None:
         cut = nibabel.Nifti1Image(values, affine, header)
         path = target / f"{name}.nii.gz"
         path.write_bytes(igzip.compress(cut.to_bytes(), 3, mtime=0))
-        print(path.name, values.shape, path.stat().st_size)  # noqa: T201
+        print(path.name, values.shape, path.stat().st_size)
 
 
 if __name__ == "__main__":
