@@ -24,7 +24,7 @@ def release(
 
     Nothing in the files changes: the decision stands beside them in release.json.
     """
-    from medsr.release.quarantine import decide_held
+    from medsr.release import decide_held
 
     if reject and withdraw:
         raise UsageError("release.decision", "--reject and --withdraw exclude each other")

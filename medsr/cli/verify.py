@@ -17,7 +17,7 @@ def verify(
     key: Annotated[Path | None, typer.Option("--key", help="Public key of the signer (PEM).", exists=True)] = None,
 ) -> None:
     """Check a result against its signed record: every file's hash, and the signature."""
-    from medsr.release.record import verify_file
+    from medsr.release import verify_file
 
     for line in verify_file(file, key=key):
         say(line)

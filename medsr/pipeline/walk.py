@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from medsr.errors import Refusal, UsageError
 from medsr.io import read
 from medsr.io.encoding import Stored, as_stored
@@ -25,7 +23,7 @@ from medsr.restore.restore import noise_of, restore
 from medsr.settings import settings
 from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
-from medsr.volume import Modality, Volume
+from medsr.volume import Modality, Source, Volume
 
 __all__ = ["Result", "read_with_operator", "restore_volume", "validate_volume"]
 
@@ -40,17 +38,31 @@ class Result:
     """
 
     restoration: Restoration
-    stored: Stored
+    stored: Stored | None
     judgement: Judgement
     verdict: Verdict
     policy: Policy
+
+    @property
+    def image(self) -> Volume:
+        """The restored scan in memory, with the label of an unreleased result: look at `verdict` before using it."""
+        measured = self.restoration.measured
+        return Volume(
+            values=self.restoration.image,
+            geometry=self.restoration.geometry,
+            modality=measured.modality,
+            unit=measured.unit,
+            source=Source(f"{measured.source.name} restored", self.judgement.pixels_sha256 or "0" * 64, "memory"),
+            acquisition=measured.acquisition,
+            notes=(f"gate: {self.verdict.word}", *((self.verdict.label,) if self.verdict.label else ())),
+        )
 
     def save(self, output: str | Path, *, overwrite: bool = False) -> Release:
         """Publish into `output`: the image if released, held/ if it waits for a reader, reports always.
 
         Raises
         ------
-        UsageError : ``output.not_empty``, if the folder holds other things.
+        UsageError : ``output.not_empty``, ``output.exists``, if the folder holds other things or an earlier result.
         """
         rendered = render(self.restoration, self.judgement, self.verdict, policy=self.policy)
         return advance(
@@ -115,8 +127,7 @@ def validate_volume(
         model=None,
         noise=noise_of(measured, request, estimated),
     )
-    kept = Stored(candidate.values, np.dtype(np.float32), 1.0, 0.0)
-    return _judged(restoration, kept, rules)
+    return _judged(restoration, None, rules)
 
 
 def read_with_operator(
@@ -132,10 +143,9 @@ def read_with_operator(
     return volume if operator is None else replace(volume, degradation=_sidecar(operator))
 
 
-def _judged(restoration: Restoration, stored: Stored, policy: Policy) -> Result:
+def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> Result:
     judgement = judge(restoration)
-    method = restoration.model.method if restoration.model else "unknown"
-    verdict = decide(judgement, policy, task=restoration.task, method=method)
+    verdict = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
     return Result(restoration, stored, judgement, verdict, policy)
 
 

@@ -1,0 +1,122 @@
+"""From a judgement to the gate's word, by policy. Pure, and closed: what is not understood is never released."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import get_args
+
+from medsr.records import (
+    ChannelKind,
+    ChannelResult,
+    ChannelStatus,
+    Finding,
+    FindingType,
+    Judgement,
+    Task,
+    Verdict,
+    Word,
+)
+from medsr.validation.policy import Policy
+
+__all__ = ["UNVERIFIED", "decide"]
+
+UNVERIFIED = "UNVERIFIED"
+"""Label of every result without a calibration record, whoever releases it: approval changes no byte."""
+
+
+def decide(judgement: Judgement, policy: Policy, *, task: Task, slice_axis: int) -> Verdict:
+    """The gate's word.
+
+    Blocked: the result could not be judged. Rejected: the image as a whole contradicts the measurement, some slice
+    has more findings than the policy bears, or a strong finding is left after projection. Review: any other reason.
+    Released: no reason at all, or ``uncalibrated`` alone under a policy that waives it.
+
+    Parameters
+    ----------
+    slice_axis : of the restored grid, along which findings are counted.
+    """
+    reasons = _blocking(judgement)
+    if reasons:
+        return _verdict("blocked", reasons, judgement, policy)
+    reasons = _rejecting(judgement, policy, slice_axis)
+    if reasons:
+        return _verdict("rejected", [*reasons, *_holding(judgement, policy, task)], judgement, policy)
+    reasons = _holding(judgement, policy, task)
+    waived = policy.waive_uncalibrated and reasons == ["uncalibrated"]
+    return _verdict("released" if waived or not reasons else "review", reasons, judgement, policy)
+
+
+def _verdict(word: Word, reasons: Iterable[str], judgement: Judgement, policy: Policy) -> Verdict:
+    label = UNVERIFIED if judgement.calibration is None else ""
+    return Verdict(word, tuple(dict.fromkeys(reasons)), policy.name, policy.sha256, label)
+
+
+def _blocking(judgement: Judgement) -> list[str]:
+    if judgement.error is not None:
+        return ["judgement.error"]
+    if not judgement.channels:
+        return ["judgement.no_channels"]
+    if not all(_understood(channel) for channel in judgement.channels):
+        return ["judgement.unknown"]
+    if any(finding.type not in get_args(FindingType) for finding in judgement.findings):
+        return ["judgement.unknown"]
+    if judgement.score is not None and not math.isfinite(judgement.score):
+        return ["judgement.not_finite"]
+    return []
+
+
+def _understood(channel: ChannelResult) -> bool:
+    return channel.kind in get_args(ChannelKind) and channel.status in get_args(ChannelStatus)
+
+
+def _rejecting(judgement: Judgement, policy: Policy, slice_axis: int) -> list[str]:
+    reasons = [
+        f"channel.reject:{channel.name}"
+        for channel in judgement.channels
+        if channel.may == "reject" and channel.status == "held"
+    ]
+    if _most_in_a_slice(judgement.findings, slice_axis) > policy.most_findings_a_slice:
+        reasons.append("findings.many")
+    if any(finding.remains and finding.dprime >= policy.reject_dprime for finding in judgement.findings):
+        reasons.append("findings.strong")
+    return reasons
+
+
+def _most_in_a_slice(findings: Iterable[Finding], slice_axis: int) -> int:
+    counts: Counter[int] = Counter()
+    for finding in findings:
+        counts.update(range(finding.box_voxel[0][slice_axis], finding.box_voxel[1][slice_axis]))
+    return max(counts.values(), default=0)
+
+
+def _holding(judgement: Judgement, policy: Policy, task: Task) -> list[str]:
+    reasons = [f"finding.{finding.type}" for finding in judgement.findings]
+    reasons += judgement.codes
+    by_name = {channel.name: channel for channel in judgement.channels}
+    required = policy.required.get(task, ())
+    if not required:
+        reasons.append("policy.task")
+    for name in required:
+        reasons += _required(by_name.get(name), name)
+    reasons += [
+        f"channel.held:{channel.name}"
+        for channel in judgement.channels
+        if channel.status == "held" and channel.name not in required
+    ]
+    if judgement.calibration is None:
+        reasons.append("uncalibrated")
+    elif judgement.score is None or judgement.score > judgement.calibration.threshold:
+        reasons.append("calibration.score")
+    return list(dict.fromkeys(reasons))
+
+
+def _required(channel: ChannelResult | None, name: str) -> list[str]:
+    if channel is None:
+        return [f"channel.missing:{name}"]
+    if channel.status == "not_assessed":
+        return [f"channel.not_assessed:{name}"]
+    if channel.value is None or not math.isfinite(channel.value):
+        return [f"channel.not_finite:{name}"]
+    return [] if channel.status == "passed" else [f"channel.held:{name}"]
