@@ -45,7 +45,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "output.not_empty": "choose another --output folder; medsr replaces nothing that it did not write",
         "output.not_folder": "give a folder as --output",
         "output.exists": "choose another --output folder, or give --overwrite to replace the earlier result",
-        "release.transition": "see `medsr release --help`: held results are approved or rejected, released ones withdrawn",
+        "release.transition": "see `medsr release --help`: held results are approved or rejected, released withdrawn",
         "release.forged": "restore or validate again; only medsr's gate makes releases",
         "release.verdict": "restore again; what was judged and what was to be written differ",
         "release.hash": "restore again; what was judged and what was to be written differ",

@@ -74,12 +74,16 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Tick]:
     Yields a function of (done, total).
     """
     if quiet:
-        yield lambda done, total: None
+        yield _silent
     elif sys.stderr.isatty():
         with _bar(title) as tick:
             yield tick
     else:
         yield _lines(title)
+
+
+def _silent(done: int, total: int) -> None:
+    """No progress is shown."""
 
 
 @contextmanager

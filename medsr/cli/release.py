@@ -28,6 +28,7 @@ def release(
 
     if reject and withdraw:
         raise UsageError("release.decision", "--reject and --withdraw exclude each other")
-    event = "refuse" if reject else "withdraw" if withdraw else "approve"
-    made = decide_held(folder, reader=reader, reason=reason, event=event)
-    say(f"{made.word}: {folder}")
+    made = decide_held(
+        folder, reader=reader, reason=reason, event="refuse" if reject else "withdraw" if withdraw else "approve"
+    )
+    say(f"{made.state}: {folder}")

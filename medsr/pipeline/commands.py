@@ -12,7 +12,6 @@ from medsr.io import read
 from medsr.pipeline.degrade import DegradeRequest, degrade, write_degraded
 from medsr.pipeline.walk import Result, read_with_operator, restore_volume, validate_volume
 from medsr.records import Task, Word
-from medsr.report.words import gate_sentence
 from medsr.restore.request import RestoreRequest
 from medsr.volume import Modality
 
@@ -115,7 +114,7 @@ def _published(result: Result, output: Path, *, overwrite: bool) -> Summary:
     return Summary(
         word=result.verdict.word,
         reasons=result.verdict.reasons,
-        sentence=gate_sentence(result.judgement, result.verdict),
+        sentence=result.sentence,
         findings=len(result.judgement.findings),
         output=output,
         report=output / "report.html",

@@ -14,9 +14,9 @@ from medsr.models.bundle import Bundle
 from medsr.physics import Identity, NoNoise, Operator
 from medsr.physics.estimate import estimate_noise
 from medsr.records import Judgement, Restoration, Verdict
-from medsr.release.advance import Release, advance
-from medsr.release.decide import decide
+from medsr.release import Release, advance, decide
 from medsr.report import render
+from medsr.report.words import gate_sentence
 from medsr.restore.operators import declared_operator, in_plane_operator
 from medsr.restore.request import RestoreRequest
 from medsr.restore.restore import noise_of, restore
@@ -25,7 +25,7 @@ from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
 from medsr.volume import Modality, Source, Volume
 
-__all__ = ["Result", "read_with_operator", "restore_volume", "validate_volume"]
+__all__ = ["Result", "judge_restoration", "read_with_operator", "restore_volume", "validate_volume"]
 
 Progress = Callable[[int, int], None]
 
@@ -42,6 +42,11 @@ class Result:
     judgement: Judgement
     verdict: Verdict
     policy: Policy
+
+    @property
+    def sentence(self) -> str:
+        """The gate's word and its reason, as the report says it first."""
+        return gate_sentence(self.judgement, self.verdict, task=self.restoration.task)
 
     @property
     def image(self) -> Volume:
@@ -92,9 +97,12 @@ def restore_volume(
     UsageError, Refusal : of the rooms on the way; see their functions.
     """
     rules = load_policy(policy)
-    restoration = restore(volume, request, bundle=bundle, progress=progress)
-    stored = as_stored(restoration.image, restoration.geometry, volume, sigma=restoration.noise.sigma)
-    return _judged(replace(restoration, image=stored.values), stored, rules)
+    return _written(restore(volume, request, bundle=bundle, progress=progress), rules)
+
+
+def judge_restoration(restoration: Restoration, *, policy: str = "research") -> Result:
+    """Judge a restoration that was made or changed elsewhere, as the values that would be written."""
+    return _written(restoration, load_policy(policy))
 
 
 def validate_volume(
@@ -141,6 +149,11 @@ def read_with_operator(
     """
     volume = read(path, modality=modality or "auto", pick=pick)
     return volume if operator is None else replace(volume, degradation=_sidecar(operator))
+
+
+def _written(restoration: Restoration, policy: Policy) -> Result:
+    stored = as_stored(restoration.image, restoration.geometry, restoration.measured, sigma=restoration.noise.sigma)
+    return _judged(replace(restoration, image=stored.values), stored, policy)
 
 
 def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> Result:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from medsr.errors import IntegrityError, UsageError
-from medsr.release.advance import HELD, REPORTS
+from medsr.release.publication import HELD, REPORTS
 from medsr.release.record import RECORD_SUFFIX, file_sha256, parse_signed, signed, signing_key, verify_file
 from medsr.release.transitions import STATES, State, step
 from medsr.resources import sync_folder, write_bytes
@@ -106,9 +106,10 @@ def _history(folder: Path) -> tuple[State, list[dict[str, object]]]:
 
 
 def _state(value: object, path: Path) -> State:
-    if value not in STATES:
-        raise IntegrityError("record.broken", f"{path.name} names no state that medsr knows")
-    return cast(State, value)
+    for state in STATES:
+        if value == state:
+            return state
+    raise IntegrityError("record.broken", f"{path.name} names no state that medsr knows")
 
 
 def _record_in(place: Path) -> Path:

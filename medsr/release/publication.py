@@ -15,10 +15,10 @@ from medsr.errors import IntegrityError, UsageError
 from medsr.io.encoding import Stored
 from medsr.io.write import write_nifti
 from medsr.records import Judgement, Restoration, Verdict, Word, pixels_sha256
-from medsr.release.decide import decide
 from medsr.release.record import RECORD_SUFFIX, file_sha256, signed, signing_key
 from medsr.release.rendered import Rendered
 from medsr.release.transitions import step
+from medsr.release.verdict import decide
 from medsr.resources import exchange, sync_folder, write_bytes
 from medsr.validation.policy import Policy
 

@@ -1,0 +1,164 @@
+"""The whole job on two scans that travel with medsr: degrade, restore, judge, and catch two planted mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from medsr.io import read
+from medsr.physics.lesions import contrast_for, disc_at
+from medsr.pipeline.degrade import DegradeRequest, degrade
+from medsr.pipeline.walk import Result, judge_restoration, restore_volume
+from medsr.records import Restoration
+from medsr.report.demo_page import DemoEntry, demo_page
+from medsr.resources import data_root, write_bytes
+from medsr.restore.request import RestoreRequest
+from medsr.volume import Volume
+
+__all__ = ["DemoCase", "run_demo"]
+
+Plane = npt.NDArray[np.float32]
+Log = Callable[[str], None]
+
+_SCANS = (("T1 head", "t1_head.nii.gz"), ("CT chest", "ct_chest.nii.gz"))
+_LESION_PX = 8.0
+_LESION_DPRIME = 12.0
+_SEED = 7
+_AIR_HU = -300.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCase:
+    """One line of the demo: what was done, and what the gate said."""
+
+    title: str
+    story: str
+    word: str
+    sentence: str
+    report: Path
+
+
+def run_demo(output: Path, *, scan: Path | None = None, overwrite: bool = False, log: Log) -> list[DemoCase]:
+    """Run every case into a folder of its own below `output` and write index.html there.
+
+    Parameters
+    ----------
+    scan : a scan of the user's instead of the two of medsr.
+
+    Raises
+    ------
+    UsageError, Refusal : of reading and restoring `scan`.
+    """
+    scans = (
+        [("your scan", scan)] if scan else [(name, data_root("validation") / "demo" / file) for name, file in _SCANS]
+    )
+    cases = []
+    for name, path in scans:
+        for title, story, result in _results(name, read(path)):
+            folder = output / _folder(title)
+            result.save(folder, overwrite=overwrite)
+            case = DemoCase(title, story, result.verdict.word, result.sentence, folder / "report.html")
+            log(f"{title}: {case.sentence}")
+            cases.append(case)
+    entries = [
+        DemoEntry(case.title, case.story, case.word, case.sentence, case.report.relative_to(output).as_posix())
+        for case in cases
+    ]
+    write_bytes(output / "index.html", demo_page(entries))
+    return cases
+
+
+def _results(name: str, scan: Volume) -> Iterator[tuple[str, str, Result]]:
+    if scan.modality == "MR":
+        words, request = "5 % noise added", DegradeRequest("denoise", noise="5%", seed=_SEED)
+    else:
+        words, request = "dose cut to a quarter by simulated noise", DegradeRequest("denoise", dose=0.25, seed=_SEED)
+    noisy = degrade(scan, request)
+    denoised = restore_volume(noisy, RestoreRequest("denoise"))
+    yield f"{name}, denoised", f"{words}, then denoised", denoised
+    planted = _planted(denoised.restoration)
+    yield f"{name}, false lesion", "the same result with a lesion painted in that the scan never held", planted
+    removed = _removed(denoised.restoration)
+    yield f"{name}, lost structure", "the same result with a structure of the scan painted out", removed
+    coarse = degrade(scan, DegradeRequest("superres", scale=2, seed=_SEED))
+    yield (
+        f"{name}, x2",
+        "matrix halved, then super-resolved by 2",
+        restore_volume(coarse, RestoreRequest("superres", scale=2)),
+    )
+
+
+def _planted(restoration: Restoration) -> Result:
+    """A disc of d' 12 where the middle slice is flattest."""
+    plane, index = _middle(restoration)
+    place = _flattest(plane, restoration)
+    contrast = contrast_for(_LESION_DPRIME, _LESION_PX, sigma=restoration.noise.sigma)
+    return _changed(restoration, index, plane + contrast * disc_at(_shape(plane), place, _LESION_PX))
+
+
+def _removed(restoration: Restoration) -> Result:
+    """The most conspicuous blob of the middle slice, filled from its surroundings."""
+    from skimage.restoration import inpaint_biharmonic
+
+    plane, index = _middle(restoration)
+    place = _blob(plane, restoration)
+    mask = disc_at(_shape(plane), place, 2 * _LESION_PX) > 0.5
+    rows, columns = (slice(max(0, at - 24), at + 25) for at in place)
+    filled = plane.copy()
+    filled[rows, columns] = inpaint_biharmonic(plane[rows, columns].astype(np.float64), mask[rows, columns])
+    return _changed(restoration, index, filled)
+
+
+def _changed(restoration: Restoration, index: int, plane: Plane) -> Result:
+    """The restoration with another slice in estimate and image alike, as if the model had made it so."""
+    place: list[int | slice] = [slice(None)] * 3
+    place[restoration.geometry.slice_axis] = index
+    image = restoration.image.copy(order="F")
+    image[tuple(place)] = plane
+    return judge_restoration(replace(restoration, image=image, estimate=image))
+
+
+def _middle(restoration: Restoration) -> tuple[Plane, int]:
+    axis = restoration.geometry.slice_axis
+    index = restoration.geometry.shape[axis] // 2
+    return np.array(np.take(restoration.image, index, axis), np.float32), index
+
+
+def _body(plane: Plane, restoration: Restoration, margin: int) -> npt.NDArray[np.bool_]:
+    level = _AIR_HU if restoration.measured.modality == "CT" else 0.15 * float(np.percentile(plane, 99.5))
+    inside = ndimage.binary_fill_holes(ndimage.binary_opening(plane > level, iterations=2))
+    return np.asarray(ndimage.binary_erosion(inside, iterations=margin))
+
+
+def _flattest(plane: Plane, restoration: Restoration) -> tuple[int, int]:
+    """Place inside soft tissue where the gradient over 20 pixels is least."""
+    level = _AIR_HU if restoration.measured.modality == "CT" else 0.15 * float(np.percentile(plane, 99.5))
+    gradient = ndimage.uniform_filter(ndimage.gaussian_gradient_magnitude(plane, 1.5), 20)
+    usable = _body(plane, restoration, 12) & (ndimage.uniform_filter((plane > level).astype(np.float32), 24) > 0.99)
+    row, column = np.unravel_index(int(np.where(usable, gradient, np.inf).argmin()), plane.shape)
+    return int(row), int(column)
+
+
+def _blob(plane: Plane, restoration: Restoration) -> tuple[int, int]:
+    """Place of the strongest isolated bright blob of about the lesion's size."""
+    sigma = _LESION_PX / 2 / np.sqrt(2)
+    response = -ndimage.gaussian_laplace(plane, sigma)
+    ring = ndimage.uniform_filter(ndimage.gaussian_gradient_magnitude(plane, 1.0), 3 * int(_LESION_PX))
+    isolated = response / (ring + 1e-3 * float(np.ptp(plane)))
+    row, column = np.unravel_index(
+        int(np.where(_body(plane, restoration, 25), isolated, -np.inf).argmax()), plane.shape
+    )
+    return int(row), int(column)
+
+
+def _shape(plane: Plane) -> tuple[int, int]:
+    return int(plane.shape[0]), int(plane.shape[1])
+
+
+def _folder(title: str) -> str:
+    return title.lower().replace(", ", "-").replace(" ", "-")
