@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 SOURCES := $(shell find medsr models validation -type f -not -name '*.pyc' 2>/dev/null)
 FAST := not slow and not torture and not gpu and not postgres
 
-.PHONY: demo test fast check format bench docs clean help
+.PHONY: demo test fast check format bench mutants torture docs clean help
 
 help:
 	@echo "make demo   install into $(VENV) and run the whole job on two scans that travel with medsr"
@@ -17,6 +17,8 @@ help:
 	@echo "make fast   the tests that take less than five seconds each"
 	@echo "make check  ruff, mypy and the import contracts"
 	@echo "make bench  print the figures of the documents again"
+	@echo "make mutants   break the fail-closed code on purpose and see the tests notice"
+	@echo "make torture   the long fuzz runs"
 
 # The pins are resolved together; the wheel is then installed without asking the index again.
 $(VENV)/pins: constraints.txt pyproject.toml
@@ -56,6 +58,12 @@ check: $(VENV)/pins
 format: $(VENV)/pins
 	$(BIN)/ruff format medsr tests tools
 	$(BIN)/ruff check --fix medsr tests tools
+
+mutants: $(VENV)/wheel
+	$(BIN)/python tools/mutants.py
+
+torture: $(VENV)/wheel
+	$(call run_tests,-m torture)
 
 bench: $(VENV)/wheel
 	$(BIN)/python tools/bench.py
