@@ -115,7 +115,7 @@ def _published(result: Result, output: Path, *, overwrite: bool) -> Summary:
     return Summary(
         word=result.verdict.word,
         reasons=result.verdict.reasons,
-        sentence=gate_sentence(result.judgement, result.verdict),
+        sentence=gate_sentence(result.judgement, result.verdict, task=result.restoration.task),
         findings=len(result.judgement.findings),
         output=output,
         report=output / "report.html",
