@@ -5,6 +5,7 @@ The functions are loaded on first use: importing medsr imports neither torch nor
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> object:
     if name in ("degrade", "read", "restore", "validate"):
-        from medsr.pipeline import functions
-
-        return getattr(functions, name)
+        # By name, so that a room that asks for __version__ does not depend on the pipeline above it.
+        return getattr(import_module("medsr.pipeline.functions"), name)
     raise AttributeError(f"module 'medsr' has no attribute {name!r}")

@@ -1,1 +1,5 @@
-"""Room report."""
+"""The report of a result: report.json, report.html and the sidecar, in words that promise no more than was measured."""
+
+from medsr.report.render import render
+
+__all__ = ["render"]

@@ -1,6 +1,7 @@
-"""report.json as typed models: names are stable under ``medsr.report/1`` and documented in docs/report.md.
+"""report.json as typed models: names are stable under ``medsr.report/1`` and explained in docs/report.md.
 
-Strict JSON: a number that is not finite is written as null, and the status beside it tells why.
+Strict JSON: a number that is not finite is written as null, and the status beside it tells why. Every field carries
+its description, from which the schema and the document are made.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "FindingEntry",
     "Gate",
     "Input",
+    "MeasuredSize",
     "Model",
     "Noise",
     "OperatorEntry",
@@ -45,9 +47,12 @@ class Input(_Entry):
     """The scan as it was read."""
 
     name: Annotated[str, Field(description="File or folder name, without its path.")]
-    sha256: Annotated[str, Field(description="Of the bytes as received; of a folder, of its files' sorted hashes.")]
-    modality: Modality
-    modality_provenance: Literal["declared", "header", "guessed", "estimated"]
+    sha256: Annotated[Sha256, Field(description="Of the bytes as received; of a folder, of its files' sorted hashes.")]
+    modality: Annotated[Modality, Field(description="CT or MR.")]
+    modality_provenance: Annotated[
+        Literal["declared", "header", "guessed", "estimated"],
+        Field(description="How the modality is known; `guessed` is from the values."),
+    ]
     shape: Annotated[Voxel, Field(description="Voxels along i, j, k.")]
     spacing: Annotated[Point, Field(description="Distance of voxel centres along i, j, k, mm.")]
 
@@ -55,9 +60,12 @@ class Input(_Entry):
 class OperatorEntry(_Entry):
     """A of y = A x + n, and how it is known."""
 
-    kind: str
-    parameters: dict[str, JsonValue]
-    provenance: Literal["declared", "header", "estimated"]
+    kind: Annotated[str, Field(description="Name of the operator, as in sidecars.")]
+    parameters: Annotated[dict[str, JsonValue], Field(description="Arguments that build the operator again.")]
+    provenance: Annotated[
+        Literal["declared", "header", "estimated"],
+        Field(description="`declared`: a sidecar or the user says so; else read from the header or the grids."),
+    ]
     noise: Annotated[dict[str, JsonValue], Field(description="The noise model that the operator states.")]
 
 
@@ -65,96 +73,110 @@ class Noise(_Entry):
     """Noise of the measurement as the gate used it."""
 
     sigma: Annotated[float | None, Field(description="Standard deviation in image units, HU for CT.")]
-    model: str
-    provenance: Literal["declared", "header", "estimated", "user"]
+    model: Annotated[str, Field(description="Distribution: `none`, `gaussian`, `rician`, `noncentral_chi`, ...")]
+    provenance: Annotated[Literal["declared", "header", "estimated", "user"], Field(description="Who gave the figure.")]
 
 
 class Model(_Entry):
     """Which weights made the image, and how they were run."""
 
-    bundle: str
-    version: str
-    sha256: str
-    method: str
-    fidelity: float | None
-    steps: int | None
-    samples: int | None
-    seed: int | None
-    engine: str
-    precision: str
+    bundle: Annotated[str, Field(description="Name of the bundle.")]
+    version: Annotated[str, Field(description="Version of the bundle.")]
+    sha256: Annotated[str, Field(description="Of the weights.")]
+    method: Annotated[str, Field(description="`regress`, `gan` or `diffusion`.")]
+    fidelity: Annotated[float | None, Field(description="0 to 1, where the method has it.")]
+    steps: Annotated[int | None, Field(description="Sampling steps, where the method has them.")]
+    samples: Annotated[int | None, Field(description="Draws, where the method samples.")]
+    seed: Annotated[int | None, Field(description="Of the draws.")]
+    engine: Annotated[str, Field(description="What ran the network.")]
+    precision: Annotated[str, Field(description="Arithmetic of the network.")]
 
 
 class Channel(_Entry):
     """What one channel of the gate measured."""
 
-    name: str
-    kind: ChannelKind
-    status: ChannelStatus
+    name: Annotated[str, Field(description="R: against the measurement; N: not measured; w: on the written pixels.")]
+    kind: Annotated[ChannelKind, Field(description="Range channels may verify, null channels may only hold.")]
+    status: Annotated[ChannelStatus, Field(description="`not_assessed` is no pass.")]
     value: Annotated[float | None, Field(description="In the channel's unit; null where there is no finite number.")]
-    threshold: float | None
-    p: Share | None
-    required: Annotated[bool, Field(description="True if the policy needs this channel for task and method.")]
-    note: str
+    threshold: Annotated[float | None, Field(description="The channel holds beyond it.")]
+    p: Annotated[Share | None, Field(description="Chance of such a value in pure noise, where the channel has one.")]
+    required: Annotated[bool, Field(description="True if the policy needs this channel for the task.")]
+    note: Annotated[str, Field(description="The figures behind the value, in words.")]
 
 
 class FindingEntry(_Entry):
     """A place where the restored image contradicts the scan."""
 
-    id: str
-    type: FindingType
+    id: Annotated[str, Field(description="Stable within the report.")]
+    type: Annotated[FindingType, Field(description="`added`: brighter than the scan allows; `omitted`: darker.")]
     box_voxel: Annotated[tuple[Voxel, Voxel], Field(description="Half open, array order of the restored image.")]
-    box_mm: Annotated[tuple[Point, Point], Field(description="RAS+, mm.")]
-    size_mm: float | None
+    box_mm: Annotated[tuple[Point, Point] | None, Field(description="Lowest and highest corner, RAS+, mm.")]
+    size_mm: Annotated[float | None, Field(description="Diameter of the disc that fits best.")]
     contrast: Annotated[float | None, Field(description="Image units, HU for CT; sign as seen in the restored image.")]
-    dprime: Annotated[float | None, Field(description="Detectability in the measurement.")]
+    dprime: Annotated[float | None, Field(description="Detectability d' in the measurement.")]
     p: Annotated[Share | None, Field(description="Chance of such a peak in pure noise, in one slice.")]
-    channel: str
+    channel: Annotated[str, Field(description="Which channel found it.")]
+
+
+class MeasuredSize(_Entry):
+    """How much of a disc the operator measured."""
+
+    size_mm: Annotated[float, Field(gt=0, description="Diameter of the disc.")]
+    share: Annotated[Share, Field(description="Of its energy, within the part that the operator sees.")]
 
 
 class Calibration(_Entry):
     """The calibration record that the judgement was made under."""
 
-    record: str
+    record: Annotated[str, Field(description="Name of the record.")]
     n: Annotated[int, Field(ge=0, description="Subjects in the record.")]
-    guarantee: str
-    threshold: float | None
-    score: float | None
+    guarantee: Annotated[str, Field(description="The sentence that the record allows; nothing beyond it is promised.")]
+    threshold: Annotated[float | None, Field(description="Largest combined score that is released.")]
+    score: Annotated[float | None, Field(description="The combined score of this result; larger is worse.")]
 
 
 class Gate(_Entry):
-    """The gate's word and why."""
+    """The gate's word and why; never a reader's decision, which stands in release.json."""
 
-    word: Word
-    reasons: tuple[str, ...]
-    policy: str
-    policy_sha256: str
-    sentence: str
+    word: Annotated[Word, Field(description="What the gate says.")]
+    reasons: Annotated[tuple[str, ...], Field(description="Stable codes; empty only for an unreserved release.")]
+    policy: Annotated[str, Field(description="Name of the policy.")]
+    policy_sha256: Annotated[str, Field(description="Of the policy file's bytes.")]
+    sentence: Annotated[str, Field(description="Word and reason in one sentence, as the page shows it.")]
     label: Annotated[str, Field(description="UNVERIFIED where no calibration record stands behind the word.")]
 
 
 class Report(_Entry):
     """report.json."""
 
-    schema_: Annotated[Literal["medsr.report/1"], Field(alias="schema")] = SCHEMA
-    medsr_version: str
-    task: Task
-    input: Input
-    operator: OperatorEntry
-    noise: Noise
+    schema_: Annotated[
+        Literal["medsr.report/1"], Field(alias="schema", description="Name and version of this schema.")
+    ] = SCHEMA
+    medsr_version: Annotated[str, Field(description="Of the program.")]
+    task: Annotated[Task, Field(description="What was asked for.")]
+    input: Annotated[Input, Field(description="The scan.")]
+    operator: Annotated[OperatorEntry, Field(description="What the scan measured of the image.")]
+    noise: Annotated[Noise, Field(description="Its noise.")]
     model: Annotated[Model | None, Field(description="null for a candidate of unknown making.")]
-    channels: tuple[Channel, ...]
-    findings: tuple[FindingEntry, ...]
+    channels: Annotated[tuple[Channel, ...], Field(description="Every channel, in the order of judging.")]
+    findings: Annotated[tuple[FindingEntry, ...], Field(description="Where image and scan contradict each other.")]
     measured_fraction: Annotated[Share | None, Field(description="trace(A+ A) over the foreground's voxels.")]
-    measured_words: str
+    measured_words: Annotated[str, Field(description="What measured_fraction means.")]
+    measured_sizes: Annotated[
+        tuple[MeasuredSize, ...],
+        Field(description="By size, how much of a structure was measured; empty where all was, or it is not known."),
+    ]
     supplied_energy: Annotated[Share | None, Field(description="|P0 (x - l)|^2 / |x - l|^2, l = x smoothed.")]
-    synthetic_slices: Annotated[tuple[Index, ...], Field(description="Indices along the slice axis.")]
-    calibration: Calibration | None
-    gate: Gate
-    timings: Annotated[dict[str, float], Field(description="Seconds.")]
-    resources: dict[str, JsonValue]
+    synthetic_slices: Annotated[tuple[Index, ...], Field(description="Indices along the slice axis, from 0.")]
+    calibration: Annotated[Calibration | None, Field(description="null: uncalibrated, nothing is promised.")]
+    gate: Annotated[Gate, Field(description="The gate's word.")]
+    timings: Annotated[dict[str, float], Field(description="Seconds by stage; alone not the same from run to run.")]
+    resources: Annotated[dict[str, JsonValue], Field(description="Device, threads and the like.")]
+    intensity: Annotated[dict[str, JsonValue], Field(description="Scaling before the network, exactly invertible.")]
     limits: Annotated[tuple[str, ...], Field(description="What cannot be known from this scan.")]
     notes: Annotated[tuple[str, ...], Field(description="What was noticed on reading.")]
-    disclaimers: tuple[str, ...]
+    disclaimers: Annotated[tuple[str, ...], Field(description="To be shown wherever the result is shown.")]
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON with sorted keys; the same report always gives the same bytes."""

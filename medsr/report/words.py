@@ -9,25 +9,31 @@ import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from medsr.records import CalibrationUse, Finding, FindingType, NoiseLevel, Task, Verdict, Word
+from medsr.records import CalibrationUse, Finding, FindingType, Judgement, NoiseLevel, Task, Verdict, Word
+from medsr.report.channels import channel_title
 from medsr.volume import Modality
 
 __all__ = [
     "DISCLAIMERS",
     "FINDING_TITLES",
     "NO_CONTRADICTION",
+    "PROVENANCE_TITLES",
     "TASK_TITLES",
     "UNVERIFIED",
     "WORD_TITLES",
     "contrast_words",
     "finding_words",
+    "gate_sentence",
     "guarantee_words",
     "measured_words",
     "millimetres",
     "noise_words",
     "number",
+    "operator_words",
+    "p_words",
     "reason_words",
     "sentence",
+    "sizes_words",
     "supplied_words",
 ]
 
@@ -54,6 +60,15 @@ FINDING_TITLES: Mapping[FindingType, str] = MappingProxyType(
         "textured": "Texture changed",
         "oversmoothed": "Smoothed away",
         "domain": "Outside the model's domain",
+    }
+)
+PROVENANCE_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "declared": "declared, by the user or the file beside the scan",
+        "header": "from the header",
+        "estimated": "estimated from the scan itself",
+        "guessed": "guessed from the values",
+        "user": "given by the user",
     }
 )
 DISCLAIMERS: tuple[str, ...] = (
@@ -87,20 +102,36 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "findings.many": "the restored image contradicts the scan as a whole",
         "judgement.error": "the gate could not judge this result",
         "judgement.no_channels": "the gate could not judge this result: no channel was assessed",
+        "judgement.unknown": "the gate could not judge this result: it holds a status or type that is not known",
+        "judgement.not_finite": "the gate could not judge this result: its score is not a number",
+        "findings.strong": "a contradiction as clear as this is left after correction",
+        "policy.task": "the policy states nothing for this task",
         "hash.differs": "the pixels are not the ones that were judged",
     }
 )
 _STEMS: Mapping[str, str] = MappingProxyType(
     {
         "finding": "a finding of the type {rest}",
-        "channel.missing": "the required channel {rest} was not assessed",
-        "channel.not_assessed": "the required channel {rest} was not assessed",
-        "channel.not_finite": "channel {rest} did not give a finite number",
-        "channel.held": "channel {rest} is beyond its threshold",
-        "channel.failed": "channel {rest} is beyond its threshold",
-        "channel.reject": "channel {rest} is beyond its threshold after the operator was audited",
+        "channel.missing": "a required check was not made ({rest})",
+        "channel.not_assessed": "a required check could not be made ({rest})",
+        "channel.not_finite": "a required check gave no number ({rest})",
+        "channel.held": "a check is beyond its limit ({rest})",
+        "channel.failed": "a check is beyond its limit ({rest})",
+        "channel.reject": "the image as a whole departs from the scan ({rest})",
     }
 )
+
+_OPERATORS: Mapping[str, str] = MappingProxyType(
+    {
+        "identity": "every voxel measured, with noise",
+        "k_space_truncation": "the outer part of k-space was not measured",
+        "area_average": "each measured pixel is the mean over several restored ones",
+        "overlap_average": "each measured pixel is the mean over several restored ones",
+        "slice_profile": "each measured slice is the mean over several restored ones",
+        "slice_mask": "some slices were not measured",
+    }
+)
+_MOST_MEASURED = 0.9
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -173,9 +204,14 @@ def reason_words(code: str) -> str:
     for separator in (":", "."):
         stem, found, rest = code.rpartition(separator)
         if found and stem in _STEMS:
-            return _STEMS[stem].format(rest=rest)
+            return _STEMS[stem].format(rest=f"{rest}: {channel_title(rest)}" if stem.startswith("channel") else rest)
     tail = code.rpartition(".")[2]
     return _REASONS.get(tail, f"reason {code}")
+
+
+def gate_sentence(judgement: Judgement, verdict: Verdict, *, task: Task) -> str:
+    """The gate's word and its reason in one sentence, for a judgement."""
+    return sentence(verdict, judgement.findings, task=task)
 
 
 def sentence(verdict: Verdict, findings: Sequence[Finding], *, task: Task = "denoise") -> str:
@@ -220,6 +256,38 @@ def measured_words(fraction: float | None, task: Task) -> str:
     if task == "inpaint":
         return f"{share} of the slices were measured; the others are synthetic"
     return f"{share} of the restored image's degrees of freedom were measured"
+
+
+def sizes_words(sizes: Sequence[tuple[float, float]]) -> str:
+    """From which size on structure was measured; `sizes` are (diameter in mm, share of energy measured), rising.
+
+    >>> sizes_words(((2.0, 0.7), (3.0, 0.88), (4.0, 0.94), (6.0, 0.95)))
+    'structures of 4 mm and more were measured to 90 % or more, those of 2 mm to 70 %'
+    """
+    if not sizes:
+        return "not known by size"
+    small, share = sizes[0]
+    smallest = f"those of {millimetres(small)} to {_percent(share)}"
+    for place, (size, _) in enumerate(sizes):
+        if all(later >= _MOST_MEASURED for _, later in sizes[place:]):
+            if place == 0:
+                return f"structures of {millimetres(size)} and more were measured to 90 % or more"
+            return f"structures of {millimetres(size)} and more were measured to 90 % or more, {smallest}"
+    return f"even structures of {millimetres(sizes[-1][0])} were measured to less than 90 %, {smallest}"
+
+
+def operator_words(kind: str) -> str:
+    """What an operator means for the scan; an unknown kind stands for itself."""
+    return _OPERATORS.get(kind, kind)
+
+
+def p_words(p: float | None) -> str:
+    """A chance for reading.
+
+    >>> p_words(3e-12), p_words(0.0123), p_words(None)
+    ('< 0.0001', '0.012', 'not known')
+    """
+    return "< 0.0001" if p is not None and 0 <= p < 1e-4 else number(p, 2)
 
 
 def supplied_words(energy: float | None, fraction: float | None) -> str:

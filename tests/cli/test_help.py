@@ -24,7 +24,8 @@ def test_every_help_has_an_example(medsr, name):
 
 
 def called(*arguments):
-    return f"import sys; sys.argv = {['medsr', *arguments]}\nfrom medsr.cli.main import main\ntry: main()\nexcept SystemExit: pass"
+    run = "from medsr.cli.main import main\ntry: main()\nexcept SystemExit: pass"
+    return f"import sys; sys.argv = {['medsr', *arguments]}\n{run}"
 
 
 @pytest.mark.parametrize(
