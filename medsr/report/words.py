@@ -19,6 +19,7 @@ __all__ = [
     "NO_CONTRADICTION",
     "PROVENANCE_TITLES",
     "TASK_TITLES",
+    "UNKNOWN_SIZE",
     "UNVERIFIED",
     "WORD_TITLES",
     "contrast_words",
@@ -39,6 +40,7 @@ __all__ = [
 
 NO_CONTRADICTION = "no contradiction found"
 UNVERIFIED = "UNVERIFIED"
+UNKNOWN_SIZE = "unknown size"
 
 WORD_TITLES: Mapping[Word, str] = MappingProxyType(
     {
@@ -131,6 +133,27 @@ _OPERATORS: Mapping[str, str] = MappingProxyType(
         "slice_mask": "some slices were not measured",
     }
 )
+_UNKNOWN_TYPE = "a place contradicts the scan in a way that is not known"
+_SIZED: Mapping[FindingType, str] = MappingProxyType(
+    {
+        "added": "an added {size} structure contradicts the scan",
+        "omitted": "{article} {size} structure of the scan was omitted",
+        "shifted": "an edge of {size} was shifted against the scan",
+        "textured": "texture over {size} is more than the scan's noise",
+        "oversmoothed": "structure over {size} was smoothed away",
+        "domain": "the scan lies outside what the model was made for",
+    }
+)
+_UNSIZED: Mapping[FindingType, str] = MappingProxyType(
+    {
+        "added": f"an added structure of {UNKNOWN_SIZE} contradicts the scan",
+        "omitted": f"a structure of {UNKNOWN_SIZE} of the scan was omitted",
+        "shifted": "an edge was shifted against the scan",
+        "textured": "texture is more than the scan's noise",
+        "oversmoothed": "structure was smoothed away",
+        "domain": "the scan lies outside what the model was made for",
+    }
+)
 _MOST_MEASURED = 0.9
 
 
@@ -157,12 +180,16 @@ def millimetres(value: float) -> str:
     >>> millimetres(5.2), millimetres(7.4), millimetres(14.7), millimetres(1.23)
     ('5 mm', '7.5 mm', '15 mm', '1.2 mm')
     """
+    if not math.isfinite(value):
+        return UNKNOWN_SIZE
     step = 1.0 if value >= 10 else 0.5 if value >= 2 else 0.1
     return f"{round(value / step) * step:.3g} mm"
 
 
 def contrast_words(contrast: float, modality: Modality, *, reference: float | None) -> str:
     """A contrast with its sign: in HU for CT, in % of `reference` (the bright end of the scan) for MR."""
+    if not math.isfinite(contrast):
+        return "not known"
     if modality == "CT":
         return f"{contrast:+.0f} HU"
     if not reference:
@@ -171,27 +198,13 @@ def contrast_words(contrast: float, modality: Modality, *, reference: float | No
 
 
 def finding_words(finding: Finding) -> str:
-    """One finding as a clause.
-
-    >>> finding_words(_example("added", 5.0, 9.1))
-    "an added 5 mm structure contradicts the scan, d' 9"
-    """
-    size, article = millimetres(finding.size_mm), _article(finding.size_mm)
-    detectability = f", d' {finding.dprime:.0f}" if math.isfinite(finding.dprime) else ""
-    match finding.type:
-        case "added":
-            clause = f"an added {size} structure contradicts the scan"
-        case "omitted":
-            clause = f"{article} {size} structure of the scan was omitted"
-        case "shifted":
-            clause = f"an edge of {size} was shifted against the scan"
-        case "textured":
-            clause = f"texture over {size} is more than the scan's noise"
-        case "oversmoothed":
-            clause = f"structure over {size} was smoothed away"
-        case "domain":
-            clause = "the scan lies outside what the model was made for"
-    return clause + detectability
+    """One finding as a clause, such as "an added 5 mm structure contradicts the scan, d' 9"."""
+    if math.isfinite(finding.size_mm):
+        template = _SIZED.get(finding.type, _UNKNOWN_TYPE)
+        clause = template.format(size=millimetres(finding.size_mm), article=_article(finding.size_mm))
+    else:
+        clause = _UNSIZED.get(finding.type, _UNKNOWN_TYPE)
+    return clause + (f", d' {finding.dprime:.0f}" if math.isfinite(finding.dprime) else "")
 
 
 def reason_words(code: str) -> str:
