@@ -166,6 +166,7 @@ def _finding(item: Finding) -> FindingEntry:
         dprime=_finite(item.dprime),
         p=_share(item.p),
         channel=item.channel,
+        remains=item.remains,
     )
 
 

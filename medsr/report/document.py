@@ -117,6 +117,7 @@ class FindingEntry(_Entry):
     dprime: Annotated[float | None, Field(description="Detectability d' in the measurement.")]
     p: Annotated[Share | None, Field(description="Chance of such a peak in pure noise, in one slice.")]
     channel: Annotated[str, Field(description="Which channel found it.")]
+    remains: Annotated[bool, Field(description="True if it still stands in the image after projection.")]
 
 
 class MeasuredSize(_Entry):
