@@ -15,7 +15,7 @@ from medsr.physics.lesions import contrast_for, disc_at
 from medsr.pipeline.degrade import DegradeRequest, degrade
 from medsr.pipeline.walk import Result, judge_restoration, restore_volume
 from medsr.records import Restoration
-from medsr.report.demo_page import DemoEntry, demo_page
+from medsr.report.demo_page import demo_entry, demo_page
 from medsr.resources import data_root, write_bytes
 from medsr.restore.request import RestoreRequest
 from medsr.volume import Volume
@@ -57,7 +57,7 @@ def run_demo(output: Path, *, scan: Path | None = None, overwrite: bool = False,
     scans = (
         [("your scan", scan)] if scan else [(name, data_root("validation") / "demo" / file) for name, file in _SCANS]
     )
-    cases = []
+    cases, entries = [], []
     for name, path in scans:
         for title, story, result in _results(name, read(path)):
             folder = output / _folder(title)
@@ -65,10 +65,12 @@ def run_demo(output: Path, *, scan: Path | None = None, overwrite: bool = False,
             case = DemoCase(title, story, result.verdict.word, result.sentence, folder / "report.html")
             log(f"{title}: {case.sentence}")
             cases.append(case)
-    entries = [
-        DemoEntry(case.title, case.story, case.word, case.sentence, case.report.relative_to(output).as_posix())
-        for case in cases
-    ]
+            entries.append(
+                demo_entry(
+                    title, story, result.restoration, result.judgement, result.verdict,
+                    report=case.report.relative_to(output).as_posix(),
+                )
+            )  # fmt: skip
     write_bytes(output / "index.html", demo_page(entries))
     return cases
 
