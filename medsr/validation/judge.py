@@ -13,10 +13,11 @@ from medsr.errors import MedsrError, Refusal
 from medsr.records import ChannelResult, Finding, Judgement, Restoration, pixels_sha256
 from medsr.validation.findings import findings_of, merged
 from medsr.validation.limits import limits_of
+from medsr.validation.local_noise import plane_of
 from medsr.validation.maps import contradicted, shown_slices, supplied
 from medsr.validation.r1_global import LARGEST_BIAS_HU, LARGEST_BIAS_SHARE, GlobalAgreement
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
-from medsr.validation.residual import Residuals, SliceResidual, plane_of
+from medsr.validation.residual import Measurement, Residuals, SliceResidual
 from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum
 
 __all__ = ["CHANNELS", "judge"]
@@ -57,14 +58,14 @@ def judge(restoration: Restoration) -> Judgement:
 
 def _judge(restoration: Restoration) -> Judgement:
     _check(restoration)
-    residuals = Residuals(restoration)
-    written = _examine(residuals, restoration.image, "w")
+    measurement = Measurement(restoration)
+    written = _examine(measurement, restoration.image, "w")
     if restoration.estimate is None:
         before = _Examined(_without_estimate(), ())
     elif _same(restoration, restoration.estimate):
         before = _Examined(tuple(replace(item, name=item.name.removesuffix("w")) for item in written.channels), ())
     else:
-        before = _examine(residuals, restoration.estimate, "")
+        before = _examine(measurement, restoration.estimate, "")
     findings = merged(before.findings, written.findings)
     shown = shown_slices(restoration, findings)
     energy, supplied_maps = supplied(restoration, shown)
@@ -101,21 +102,21 @@ def _check(restoration: Restoration) -> None:
         raise Refusal("judge.shape", fact)
 
 
-def _examine(residuals: Residuals, image: npt.NDArray[np.float32], suffix: str) -> _Examined:
+def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: str) -> _Examined:
     """R1 and R4 over every slice; the noise spectrum that whitens comes from at most 24 of them."""
-    restoration = residuals.restoration
-    sample = _sample(residuals, image)
-    spectrum = _spectrum(restoration, sample.values(), residuals.plane_shape)
-    scan, tally = Scan(residuals.plane_shape, spectrum), ScanTally()
+    restoration, residuals = measurement.restoration, Residuals(measurement, image)
+    sample = _sample(residuals)
+    spectrum = _spectrum(restoration, sample.values(), measurement.plane_shape)
+    scan, tally = Scan(measurement.plane_shape, spectrum), ScanTally()
     agreement = GlobalAgreement(_largest_bias(restoration))
     maps: dict[int, npt.NDArray[np.float32]] = {}
     worst: dict[int, float] = {}
-    for index in range(residuals.count):
-        item = sample.pop(index, None) or next(residuals.slices(image, [index]))
+    for index in range(measurement.count):
+        item = sample.pop(index, None) or residuals.slice(index)
         agreement.add(item, spectrum)
         scanned = scan.scan(item)
         tally.add(item, scanned)
-        worst[index] = abs(scanned.peaks[0].z) if scanned.peaks else 0.5 * (index == residuals.count // 2)
+        worst[index] = abs(scanned.peaks[0].z) if scanned.peaks else 0.5 * (index == measurement.count // 2)
         maps[index] = scanned.best
         if len(maps) > _MOST_MAPS:
             maps.pop(min(maps, key=lambda kept: worst[kept]))
@@ -125,12 +126,14 @@ def _examine(residuals: Residuals, image: npt.NDArray[np.float32], suffix: str) 
     return _Examined(channels, findings_of(tally.peaks, restoration, channel=f"R4{suffix}"), maps)
 
 
-def _sample(residuals: Residuals, image: npt.NDArray[np.float32]) -> dict[int, SliceResidual]:
+def _sample(residuals: Residuals) -> dict[int, SliceResidual]:
     """Slices for the noise spectrum, spread over the volume; none where the spectrum is known to be white."""
-    if residuals.measured.modality == "MR" and residuals.restoration.noise.provenance != "estimated":
+    measurement = residuals.measurement
+    if measurement.volume.modality == "MR" and measurement.restoration.noise.provenance != "estimated":
         return {}
-    chosen = np.unique(np.linspace(0, residuals.count - 1, min(residuals.count, _SPECTRUM_SLICES)).round().astype(int))
-    return {item.index: item for item in residuals.slices(image, chosen.tolist())}
+    count = measurement.count
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _SPECTRUM_SLICES)).round().astype(int))
+    return {item.index: item for item in residuals.slices(chosen.tolist())}
 
 
 def _spectrum(restoration: Restoration, items: Iterable[SliceResidual], shape: tuple[int, int]) -> Spectrum:

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from medsr.records import Finding, Restoration
-from medsr.validation.residual import plane_of
+from medsr.validation.local_noise import plane_of
 
 __all__ = ["contradicted", "shown_slices", "supplied"]
 

@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-__all__ = ["FLOOR", "floored", "outer_share", "radial_spectrum", "square_variance", "window_variance"]
+__all__ = [
+    "FLOOR",
+    "Spectrum",
+    "floored",
+    "outer_share",
+    "radial_spectrum",
+    "resampled",
+    "square_variance",
+    "window_variance",
+]
 
 Spectrum = npt.NDArray[np.float64]
 
@@ -49,6 +58,16 @@ def floored(spectrum: Spectrum) -> Spectrum:
     """The spectrum with at least 5 % of its largest value everywhere."""
     result: Spectrum = np.maximum(spectrum, FLOOR * spectrum.max())
     return result
+
+
+def resampled(spectrum: Spectrum, side: int) -> Spectrum:
+    """The spectrum at the frequencies of a square of `side` pixels, mean 1."""
+    columns = (spectrum.shape[1] - 1) * 2
+    first = np.rint(fft.fftfreq(side) * spectrum.shape[0]).astype(int) % spectrum.shape[0]
+    second = np.minimum(np.rint(fft.rfftfreq(side) * columns).astype(int), spectrum.shape[1] - 1)
+    chosen = spectrum[np.ix_(first, second)]
+    normal: Spectrum = chosen / _mean(chosen, _weights((side, side)), (side, side))
+    return normal
 
 
 def outer_share(spectrum: Spectrum) -> float:
