@@ -85,6 +85,8 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "skip.localizer": "leave the localiser out of the folder",
         "series.several": "put one series in a folder, or choose one with --pick",
         "series.pick": "see `medsr info` for the series that are there",
+        "judge.shape": "give an image on the grid that the operator maps to the measurement's",
+        "judge.not_finite": "restore the scan again; an image with NaN cannot be judged",
         "policy.unknown": "use research, clinical, or a policy in the folder of MEDSR_POLICIES",
         "policy.broken": "compare the file with validation/policies/clinical.toml; nothing in it is guessed",
         "identity.uid": "export the object again; its identifiers are not those of a DICOM object",

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from medsr.volume import Volume
 
-__all__ = ["NoiseEstimate", "estimate_ct_noise", "estimate_noise", "local_sigma_ct"]
+__all__ = ["NoiseEstimate", "estimate_ct_noise", "estimate_noise"]
 
 Plane = npt.NDArray[np.float32]
 
@@ -72,26 +72,6 @@ def estimate_ct_noise(volume: Volume) -> NoiseEstimate:
     flattest = np.sort(found)[: max(1, round(_FLATTEST_SHARE * len(found)))]
     sigma = float(np.median(flattest))
     return NoiseEstimate(sigma, tissue=sigma)
-
-
-def local_sigma_ct(plane: Plane, sigma_hu: float) -> Plane:
-    """Map of the noise of one CT slice, in HU, with the median `sigma_hu` in the body.
-
-    The local deviation of the high-pass in 15 px windows, its lower quintile over 52 px so that edges do not count
-    as noise, smoothed; at least half and at most three times the median.
-    """
-    high = plane - ndimage.gaussian_filter(plane, 2.0)
-    local = np.sqrt(np.maximum(ndimage.uniform_filter(high.astype(np.float64) ** 2, 15), 0))[::4, ::4]
-    quiet = ndimage.percentile_filter(local, 20, size=13, mode="nearest")
-    smooth = ndimage.gaussian_filter(quiet, 4.0, mode="nearest")
-    body = plane[::4, ::4] > -500
-    middle = float(np.median(smooth[body])) if body.any() else float(np.median(smooth))
-    if middle <= 0:
-        return np.full(plane.shape, sigma_hu, np.float32)
-    relative = np.clip(smooth / middle, 0.5, 3.0)
-    full = np.repeat(np.repeat(relative, 4, 0), 4, 1)[: plane.shape[0], : plane.shape[1]]
-    local_sigma: Plane = (sigma_hu * ndimage.uniform_filter(full, 5, mode="nearest")).astype(np.float32)
-    return local_sigma
 
 
 def _slices(volume: Volume) -> list[tuple[Plane, npt.NDArray[np.bool_] | None]]:

@@ -109,7 +109,10 @@ def degrade(volume: Volume, request: DegradeRequest) -> Volume:
         "source": {"name": volume.source.name, "sha256": volume.source.sha256},
         "Modality": volume.modality,
     }
-    padding = volume.padding if geometry is volume.geometry else None
+    # Noise overwrote MR fill values, so they are fill no more; CT fill is put back where the grid is kept.
+    padding = volume.padding if geometry is volume.geometry and volume.modality == "CT" else None
+    if padding is not None:
+        values[padding] = volume.values[padding]
     return replace(volume, values=values, geometry=geometry, padding=padding, degradation=record)
 
 

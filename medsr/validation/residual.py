@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,89 +11,173 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from medsr.physics.estimate import local_sigma_ct
-from medsr.physics.linear import LinearOperator
+from medsr.physics import MagnitudeNoise, NoiseModel
 from medsr.records import Restoration
+from medsr.validation.local_noise import CtNoiseMap, plane_of
 
-__all__ = ["SliceResidual", "body_mask", "residual_slices"]
+__all__ = ["FEWEST_PIXELS", "SMALLEST_SNR", "Measurement", "Residuals", "SliceResidual", "body_mask"]
 
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
+FEWEST_PIXELS = 100
+"""A slice with fewer pixels to judge is left out."""
+
+SMALLEST_SNR = 2.0
+"""Signals below this many noise sd are not judged: the Rician floor."""
+
 _EROSION = 2
-_SMALLEST_SNR = 2.0
+_SMOOTHING_PX = 1.5
+_BODY_HU = -500.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceResidual:
     """One slice on the measured grid.
 
-    residual is y - E[y | A x] in image units; sigma its expected standard deviation; u their ratio; mask where the
-    measurement says anything (body, signal above twice the noise, no fill values).
+    Parameters
+    ----------
+    index : along the slice axis.
+    residual : (N1, N2) y - E[y | A x] in image units; 0 at fill values.
+    predicted : (N1, N2) E[y | A x].
+    sigma : its expected standard deviation.
+    u : residual / sigma, 0 where no noise is expected.
+    mask : where the measurement says anything (body, signal above twice the noise, no fill values).
     """
 
     index: int
     residual: Plane
+    predicted: Plane
     sigma: Plane
+    u: Plane
     mask: Mask
 
     @property
-    def u(self) -> Plane:
-        """Residual in units of the noise, 0 where no noise is expected."""
-        return np.divide(self.residual, self.sigma, out=np.zeros_like(self.residual), where=self.sigma > 0)
+    def judgeable(self) -> bool:
+        """True if the slice holds enough pixels to say anything about it."""
+        return int(np.count_nonzero(self.mask)) >= FEWEST_PIXELS
 
 
-def residual_slices(restoration: Restoration, image: npt.NDArray[np.float32]) -> Iterator[SliceResidual]:
-    """Residual of `image` against the measurement, slice by slice.
+class Measurement:
+    """What the scan alone decides about residuals: noise, masks. Made once for all images judged against it."""
 
-    For MR |A x| is compared with y and the mean and deviation of the magnitude are those of the noise model; for CT
-    the deviation follows the local noise of the scan.
+    def __init__(self, restoration: Restoration) -> None:
+        self.restoration = restoration
+        self.volume = restoration.measured
+        geometry = self.volume.geometry
+        self.axis = geometry.slice_axis
+        self.count = geometry.shape[self.axis]
+        self.plane_shape = (geometry.shape[geometry.in_plane_axes[0]], geometry.shape[geometry.in_plane_axes[1]])
+        self.level = restoration.noise.sigma
+        self.known = math.isfinite(self.level) and self.level > 0
+        self.ct = CtNoiseMap.of(self.volume, self.level) if self.volume.modality == "CT" and self.known else None
+        self._faintest = self._faintest_signal()
+
+    def plane(self, index: int) -> Plane:
+        """y of slice `index`."""
+        return plane_of(self.volume.values, index, self.axis)
+
+    def fill(self, index: int) -> Mask | None:
+        """Fill values of slice `index`, or None."""
+        padding = self.volume.padding
+        return None if padding is None else np.ascontiguousarray(np.take(padding, index, self.axis))
+
+    def mask(self, index: int) -> Mask:
+        """Where slice `index` can be judged; nowhere if the noise is not known."""
+        if not self.known:
+            return np.zeros(self.plane_shape, np.bool_)
+        values, modality = self.plane(index), self.volume.modality
+        return body_mask(values, modality=modality, faintest=self._faintest, fill=self.fill(index))
+
+    def magnitude(self) -> tuple[NoiseModel, torch.Tensor | float]:
+        """Magnitude noise at this scan's level: the declared model with its map, else one coil's Rician noise."""
+        declared = self.restoration.operator.noise
+        if not isinstance(declared, MagnitudeNoise) or declared.sigma <= 0:
+            return MagnitudeNoise(self.level), self.level
+        field = declared.field(self.volume.geometry.shape, self.axis).squeeze(self.axis)
+        return declared, field * (self.level / declared.sigma)
+
+    def _faintest_signal(self) -> float:
+        """Expected magnitude where the signal is twice the noise; below it the Rician floor hides contrast."""
+        if self.volume.modality == "CT" or not self.known:
+            return 0.0
+        model, _ = self.magnitude()
+        return float(model.mean_and_sd(torch.tensor([SMALLEST_SNR * self.level]), self.level)[0])
+
+
+class Residuals:
+    """Residual slices of one image against one measurement.
+
+    For MR |A x| is compared with y, and mean and deviation of the magnitude are those of the noise model; for CT
+    the deviation follows the local noise of the scan. Slices are made one at a time, so that a volume is never held
+    a second time.
     """
-    measured, linear = restoration.measured, restoration.operator.linear
-    axis = measured.geometry.slice_axis
-    for index in range(measured.geometry.shape[axis]):
-        place: list[int | slice] = [slice(None)] * 3
-        place[axis] = index
-        values = np.array(measured.values[tuple(place)], np.float32, order="C")
-        fill = None if measured.padding is None else np.array(measured.padding[tuple(place)])
-        predicted = _predicted(linear, image, index, axis)
-        yield _slice(restoration, index, values, fill, predicted)
+
+    def __init__(self, measurement: Measurement, image: npt.NDArray[np.float32]) -> None:
+        self.measurement, self._image = measurement, image
+        self._linear = measurement.restoration.operator.linear
+        self._whole: torch.Tensor | None = None
+        if not self._linear.slices_are_independent:
+            self._whole = self._linear.forward(torch.from_numpy(np.ascontiguousarray(image)))
+        self._unit = 0.0
+        if measurement.ct is not None:
+            planes = {flat.index: self._plain(flat.index)[0] for flat in measurement.ct.flattest}
+            self._unit = measurement.ct.unit_of(planes)
+
+    def slices(self, indices: Iterable[int] | None = None) -> Iterator[SliceResidual]:
+        """Residuals slice by slice; of all slices, or of `indices`."""
+        for index in range(self.measurement.count) if indices is None else indices:
+            yield self.slice(index)
+
+    def slice(self, index: int) -> SliceResidual:
+        """Residual of one slice."""
+        measurement = self.measurement
+        mask = measurement.mask(index)
+        if measurement.volume.modality == "CT" or not measurement.known:
+            residual, mean = self._plain(index)
+            sigma = np.zeros_like(residual)
+            if measurement.ct is not None:
+                sigma = measurement.ct.sigma(measurement.plane(index), residual, self._unit)
+        else:
+            model, level = measurement.magnitude()
+            expected, deviation = model.mean_and_sd(self._predicted(index).abs(), level)
+            mean, sigma = expected.numpy(), deviation.numpy()
+            residual = measurement.plane(index) - mean
+        fill = measurement.fill(index)
+        if fill is not None:
+            residual[fill] = 0
+        u = np.divide(residual, sigma, out=np.zeros_like(residual), where=sigma > 0)
+        return SliceResidual(index, residual, mean, sigma, u, mask)
+
+    def _plain(self, index: int) -> tuple[Plane, Plane]:
+        """y - |A x| without a noise model (for CT: y - A x), and what was subtracted."""
+        predicted = self._predicted(index)
+        mean = (predicted if self.measurement.volume.modality == "CT" else predicted.abs()).numpy()
+        return self.measurement.plane(index) - mean, mean
+
+    def _predicted(self, index: int) -> torch.Tensor:
+        axis = self.measurement.axis
+        if self._whole is not None:
+            return self._whole.select(axis, index)
+        part = torch.from_numpy(plane_of(self._image, index, axis)).unsqueeze(axis)
+        return self._linear.slab(index, index + 1).forward(part).squeeze(axis)
 
 
-def body_mask(values: Plane, *, modality: str, sigma: float, fill: Mask | None) -> Mask:
-    """Where a contradiction can be judged: inside the patient, with signal, off its rim by 2 px."""
+def body_mask(values: Plane, *, modality: str, faintest: float, fill: Mask | None) -> Mask:
+    """Where a contradiction can be judged: inside the patient, with signal, off its rim by 2 px.
+
+    Parameters
+    ----------
+    faintest : expected magnitude of the faintest signal that is judged (MR).
+    """
     if modality == "CT":
-        mask = ndimage.binary_opening(values > -500, iterations=2)
+        mask = ndimage.binary_opening(values > _BODY_HU, iterations=2)
     else:
-        level = max(3 * sigma, 0.05 * float(np.percentile(values, 99)))
-        mask = ndimage.gaussian_filter(values, 2.0) > level
+        smooth = ndimage.gaussian_filter(values, _SMOOTHING_PX)
+        mask = smooth > max(1.3 * faintest, 0.05 * float(np.percentile(values, 99)))
     mask = ndimage.binary_fill_holes(mask)
-    if modality == "MR" and sigma > 0:
-        mask &= ndimage.gaussian_filter(values, 1.5) > _SMALLEST_SNR * sigma
+    if modality == "MR":
+        mask &= smooth > faintest
     if fill is not None:
         mask &= ~fill
     return np.asarray(ndimage.binary_erosion(mask, iterations=_EROSION))
-
-
-def _predicted(linear: LinearOperator, image: npt.NDArray[np.float32], index: int, axis: int) -> torch.Tensor:
-    place: list[int | slice] = [slice(None)] * 3
-    place[axis] = slice(index, index + 1)
-    part = torch.from_numpy(np.array(image[tuple(place)], np.float32, order="C"))
-    return linear.slab(index, index + 1).forward(part).squeeze(axis)
-
-
-def _slice(
-    restoration: Restoration, index: int, values: Plane, fill: Mask | None, predicted: torch.Tensor
-) -> SliceResidual:
-    level = restoration.noise.sigma
-    modality = restoration.measured.modality
-    if modality == "CT":
-        mean = predicted.numpy()
-        sigma = local_sigma_ct(values, level)
-    elif level > 0:
-        expected, deviation = restoration.operator.noise.mean_and_sd(predicted.abs(), level)
-        mean, sigma = expected.numpy(), deviation.numpy().copy()
-    else:
-        mean, sigma = predicted.abs().numpy(), np.zeros_like(values)
-    mask = body_mask(values, modality=modality, sigma=level, fill=fill)
-    return SliceResidual(index, values - mean, sigma, mask)
