@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
@@ -67,14 +69,19 @@ def dipy_nlmeans(problem: Problem, strength: float) -> Array:
     return np.asarray(inner - offset, np.float32)
 
 
-def bm4d(problem: Problem, strength: float) -> Array:
+def bm4d_stack(problem: Problem, strength: float) -> Array:
     """BM4D of the whole stack, told `strength` sigma; for CT the power spectrum of the noise, slices independent.
 
     References
     ----------
     Maggioni et al., IEEE Trans Image Process 22, 119 (2013), doi 10.1109/TIP.2012.2210725.
     """
-    from bm4d import bm4d as run
+    from bm4d import bm4d
+
+    def run(values: npt.NDArray[np.float64], sigma: float | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the package calls numpy.trapz
+            return np.asarray(bm4d(values, sigma))
 
     scaled = problem.values.astype(np.float64) / problem.sigma
     if not problem.dose:
@@ -83,28 +90,28 @@ def bm4d(problem: Problem, strength: float) -> Array:
     return np.asarray(run(scaled, np.ascontiguousarray(psd)) * problem.sigma, np.float32)
 
 
-def bm3d(problem: Problem, strength: float) -> Array:
+def bm3d_slices(problem: Problem, strength: float) -> Array:
     """BM3D slice by slice, told the power spectrum of the noise times `strength` squared.
 
     References
     ----------
     Makinen et al., IEEE Trans Image Process 29, 8339 (2020), doi 10.1109/TIP.2020.3014721 (correlated noise).
     """
-    from bm3d import bm3d as run
+    from bm3d import bm3d
 
     psd = problem.noise_psd() / problem.sigma**2 * strength**2
-    cleaned = [run(image.astype(np.float64) / problem.sigma, psd) * problem.sigma for image in problem.values]
+    cleaned = [bm3d(image.astype(np.float64) / problem.sigma, psd) * problem.sigma for image in problem.values]
     return np.stack(cleaned).astype(np.float32)
 
 
-NLM = Peer("NLM 3-D", nlm_3d, (0.4, 0.6, 0.8, 1.0, 1.3), denoises=True)
+NLM = Peer("NLM 3-D", nlm_3d, (0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3), denoises=True)
 
 DENOISERS: tuple[Peer, ...] = (
     NLM,
     Peer("TV", total_variation, (0.5, 0.7, 0.9, 1.2, 1.6), denoises=True),
     Peer("wavelet", wavelet, (0.6, 0.8, 1.0, 1.2), denoises=True),
     Peer("DIPY nlmeans", dipy_nlmeans, (0.7, 1.0, 1.3), module="dipy", extra="peers", slow=True, denoises=True),
-    Peer("BM3D", bm3d, (0.85, 1.0, 1.2), module="bm3d", extra="peers-nc", slow=True, denoises=True),
-    Peer("BM4D", bm4d, (0.85, 1.0, 1.2), module="bm4d", extra="peers-nc", slow=True, denoises=True),
+    Peer("BM3D", bm3d_slices, (0.85, 1.0, 1.2), module="bm3d", extra="peers-nc", slow=True, denoises=True),
+    Peer("BM4D", bm4d_stack, (0.85, 1.0, 1.2), module="bm4d", extra="peers-nc", slow=True, denoises=True),
 )
 """Denoisers in the order of the tables. BM3D and BM4D are licensed for non-commercial use only."""
