@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,26 +16,62 @@ from medsr.cli.options import Json, Quiet, Verbose
 __all__ = ["evaluate"]
 
 
+class PeerOption(StrEnum):
+    """How many classical peers run."""
+
+    none = "none"
+    fast = "fast"
+    all = "all"
+
+
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="Folder of .nii.gz scans.", exists=True, file_okay=False)],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Markdown file to write.")] = None,
-    slices: Annotated[int, typer.Option("--slices", min=1, help="Middle slices of each scan.")] = 6,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Markdown file to write; .json and .svg beside it.")
+    ] = None,
+    level: Annotated[
+        list[str] | None, typer.Option("--level", help='Levels (or their beginnings), e.g. "MR denoise".')
+    ] = None,
+    slices: Annotated[int, typer.Option("--slices", min=1, help="Middle slices of each scan that are judged.")] = 6,
     only: Annotated[list[str] | None, typer.Option("--only", help="Names (or their beginnings) of scans.")] = None,
+    peers: Annotated[PeerOption, typer.Option("--peers", help="Classical peers; all takes hours.")] = PeerOption.fast,
+    best_nlm: Annotated[
+        bool, typer.Option("--best-nlm", help="Also non-local means at the setting that is best for each scan.")
+    ] = False,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="Peer settings, instead of those that travel with medsr.")
+    ] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Tune the peers on FOLDER and write their settings to -o instead.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Compare the installed bundles with the input and classical peers, on the same inputs in one run."""
     set_verbosity(verbose=verbose)
-    from medsr.evaluate.evaluate import evaluate_folder, row_record
-    from medsr.evaluate.tables import markdown
-    from medsr.resources import write_bytes
+    from medsr.evaluate.commands import EvaluateRequest, evaluate_files, tune_file
 
-    rows = evaluate_folder(folder, slices=slices, names=tuple(only or ()), log=lambda line: say(line, quiet=quiet))
-    text = markdown(rows, source=folder.name)
-    if output:
-        write_bytes(output, (text + "\n").encode())
+    request = EvaluateRequest(
+        folder=folder,
+        output=output,
+        levels=tuple(level or ()),
+        slices=slices,
+        only=tuple(only or ()),
+        peers=peers.value,
+        best_nlm=best_nlm,
+        settings=settings,
+        command=shlex.join(["medsr", *sys.argv[1:]]),
+    )
+
+    def log(line: str) -> None:
+        say(line, quiet=quiet)
+
+    if tune:
+        typer.echo(tune_file(request, log=log))
+        return
+    text, document = evaluate_files(request, log=log)
     if json:
-        write_json({"rows": [row_record(row) for row in rows]})
-    elif not output:
+        write_json(document)
+    elif output is None:
         typer.echo(text)

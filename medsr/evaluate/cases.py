@@ -1,105 +1,173 @@
-"""The scans and levels that an evaluation runs over, with fixed seeds per subject and level."""
+"""From a scan to cases: a reference slab and its degraded twin, with a fixed seed per subject and level."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from medsr.errors import MedsrError, UsageError
-from medsr.io import read
+from medsr.evaluate.levels import REAL_LOW_DOSE, THINNEST_MM, Level
+from medsr.evaluate.scans import EvaluationScan
+from medsr.physics import Identity, Operator, ProjectionNoise
+from medsr.physics.estimate import estimate_noise
+from medsr.physics.support import cut_to_support, spectral_edges
 from medsr.pipeline.degrade import DegradeRequest, degrade
-from medsr.records import Task
 from medsr.volume import Volume
 
-__all__ = ["LEVELS", "Case", "Level", "read_folder", "slab_of"]
+__all__ = ["Case", "cases_of", "real_pair", "seed_of", "stack_of", "supported"]
 
+Array = npt.NDArray[np.float32]
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One degradation: its name in tables and what is done."""
-
-    name: str
-    task: Task
-    modality: str
-    noise: str | None = None
-    dose: float | None = None
-    scale: float | None = None
-
-
-LEVELS: tuple[Level, ...] = (
-    Level("MR denoise 3 %", "denoise", "MR", noise="3%"),
-    Level("MR denoise 5 %", "denoise", "MR", noise="5%"),
-    Level("MR denoise 9 %", "denoise", "MR", noise="9%"),
-    Level("MR x2", "superres", "MR", scale=2.0),
-    Level("CT quarter dose", "denoise", "CT", dose=0.25),
-    Level("CT tenth dose", "denoise", "CT", dose=0.1),
-    Level("CT x2", "superres", "CT", scale=2.0),
-)
-"""The levels that `medsr evaluate` runs by default."""
+_CONTEXT = 2
+_CONTEXT_THICK = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """A reference slab, its degraded twin, and the names of both."""
+    """A reference slab, its degraded twin, and the slices of the reference that are judged.
 
-    name: str
-    subject: str
+    Slices around the judged ones are context: methods that look at neighbours see them as they would in a scan.
+    """
+
+    scan: EvaluationScan
     level: Level
     reference: Volume
     degraded: Volume
+    judged: tuple[int, ...]
+    seed: int
+
+    @property
+    def operator(self) -> Operator:
+        """The declared operator, whatever grid the degraded scan is stored on."""
+        record = (self.degraded.degradation or {})["operator"]
+        return Operator.from_record(record if isinstance(record, dict) else {})
 
 
-def read_folder(folder: Path, *, log_refused: list[str]) -> list[tuple[str, Volume]]:
-    """Every NIfTI scan below `folder` that medsr reads; refusals are listed, not hidden.
+def cases_of(scan: EvaluationScan, levels: tuple[Level, ...], *, slices: int) -> Iterator[Case]:
+    """Every level that fits the scan's modality and spacing; `slices` are judged, from the middle of the stack."""
+    for level in levels:
+        if level.modality != scan.volume.modality:
+            continue
+        placed = _placed(scan.volume, level, slices)
+        if placed is None:
+            continue
+        first, last, judged = placed
+        slab = _slab(scan.volume, first, last, multiple=4 if level.scale else 1)
+        if level.scale and level.modality == "MR":
+            slab = supported(slab)
+        seed = seed_of(scan.subject, level.name)
+        request = DegradeRequest(
+            level.task,
+            scale=level.scale,
+            through=level.through,
+            noise=level.noise,
+            dose=level.dose,
+            keep=level.keep,
+            seed=seed,
+        )
+        yield Case(scan, level, slab, degrade(slab, request), judged, seed)
 
-    Raises
-    ------
-    UsageError : ``evaluate.no_scans``, if there is none.
+
+def real_pair(low: EvaluationScan, full: EvaluationScan, *, slices: int) -> Case:
+    """A scan taken (or published) at a fraction of the dose, against the same slices at full dose.
+
+    The noise that the lower dose added is told to all methods: the difference of the two blind estimates.
     """
-    scans = []
-    for path in sorted(folder.glob("*.nii.gz")):
-        try:
-            scans.append((path.name.removesuffix(".nii.gz"), read(path)))
-        except MedsrError as error:
-            log_refused.append(f"{path.name}: {error.code}")
-    if not scans:
-        raise UsageError("evaluate.no_scans", f"no readable .nii.gz scan in {folder.name}")
-    return scans
-
-
-def slab_of(volume: Volume, slices: int, *, even: bool) -> Volume:
-    """The middle `slices` of a volume; with `even`, cut to an in-plane matrix that 4 divides.
-
-    Cutting rows keeps the affine of voxel 0, so geometry stays true.
-    """
-    axis = volume.geometry.slice_axis
-    count = volume.geometry.shape[axis]
+    count = _count(full.volume)
     first = max(0, count // 2 - slices // 2)
-    last = min(count, first + slices)
+    judged = tuple(range(first, min(count, first + slices)))
+    before, after = estimate_noise(full.volume).sigma, estimate_noise(low.volume).sigma
+    added = math.sqrt(max(after**2 - before**2, 0.0))
+    geometry = low.volume.geometry
+    operator = Operator(
+        Identity(geometry.shape, geometry.slice_axis), ProjectionNoise(added, low.dose), "declared"
+    ).to_record()
+    measured = replace(low.volume, degradation={"operator": operator})
+    level = Level(REAL_LOW_DOSE, "denoise", "CT", dose=low.dose)
+    return Case(low, level, full.volume, measured, judged, seed_of(low.subject, level.name))
+
+
+def seed_of(subject: str, level: str) -> int:
+    """The seed of a subject's noise at a level: the same in every run, on every machine."""
+    return int(hashlib.sha256(f"{subject} {level}".encode()).hexdigest()[:8], 16)
+
+
+def supported(volume: Volume) -> Volume:
+    """An MR slab without the frequencies that the scanner interpolated: k-space cut to what was measured.
+
+    A zero-filled reference flatters super-resolution (Shimron et al., PNAS 119, e2117203119, 2022).
+    """
+    stack = stack_of(volume.values, volume)
+    cut = cut_to_support(stack, spectral_edges(stack))
+    geometry = volume.geometry.resized(_shape(cut, volume))
+    rows, columns = (size // 4 * 4 for size in cut.shape[1:])
+    cut = cut[:, :rows, :columns]
+    values = np.asfortranarray(np.moveaxis(cut, 0, volume.geometry.slice_axis))
+    return replace(volume, values=values, geometry=replace(geometry, shape=_shape(cut, volume)), padding=None)
+
+
+def stack_of(values: Array, like: Volume) -> Array:
+    """(I, J, K) values as (S, N1, N2)."""
+    return np.ascontiguousarray(np.moveaxis(values, like.geometry.slice_axis, 0))
+
+
+def _shape(stack: Array, like: Volume) -> tuple[int, int, int]:
+    """Shape in voxel axes of a stack (S, N1, N2)."""
+    first, second, third = np.moveaxis(stack, 0, like.geometry.slice_axis).shape
+    return first, second, third
+
+
+def _count(volume: Volume) -> int:
+    return volume.geometry.shape[volume.geometry.slice_axis]
+
+
+def _placed(volume: Volume, level: Level, slices: int) -> tuple[int, int, tuple[int, ...]] | None:
+    """First and last slice of the slab, and the judged ones within it; None where the level does not fit."""
+    count = _count(volume)
+    if not level.through_plane:
+        middle = max(0, count // 2 - slices // 2)
+        first, last = max(0, middle - _CONTEXT), min(count, middle + slices + _CONTEXT)
+        return first, last, tuple(range(middle - first, min(count, middle + slices) - first))
+    if volume.geometry.spacing_mm[volume.geometry.slice_axis] > THINNEST_MM:
+        return None
+    if level.keep:
+        return _placed_between(count, level.keep, slices)
+    thick = int(level.through or 1)
+    wanted = math.ceil(slices / thick) + 2 * _CONTEXT_THICK
+    length = min(wanted, count // thick) * thick
+    if length < 3 * thick:
+        return None
+    first = (count - length) // 2
+    edge = max(thick, (length - slices) // 2)
+    return first, first + length, tuple(range(edge, length - edge))
+
+
+def _placed_between(count: int, keep: int, slices: int) -> tuple[int, int, tuple[int, ...]] | None:
+    """A slab that begins and ends with kept slices; judged are lost slices with two kept ones on either side."""
+    wanted = (math.ceil(slices / (keep - 1)) + 2) * keep + 1
+    length = min(wanted, (count - 1) // keep * keep + 1)
+    judged = tuple(index for index in range(keep, length - keep) if index % keep)
+    if not judged:
+        return None
+    first = (count - length) // 2
+    return first, first + length, judged
+
+
+def _slab(volume: Volume, first: int, last: int, *, multiple: int) -> Volume:
+    """Slices first to last; with `multiple`, cut to an in-plane matrix that it divides (the affine stays true)."""
+    axis = volume.geometry.slice_axis
     place = [slice(None)] * 3
     place[axis] = slice(first, last)
     geometry = volume.geometry.slices(first, last)
-    if even:
-        shape = list(geometry.shape)
-        for other in geometry.in_plane_axes:
-            shape[other] = shape[other] // 4 * 4
-            place[other] = slice(0, shape[other])
-        geometry = replace(geometry, shape=(shape[0], shape[1], shape[2]))
+    shape = list(geometry.shape)
+    for other in geometry.in_plane_axes:
+        shape[other] = shape[other] // multiple * multiple
+        place[other] = slice(0, shape[other])
+    geometry = replace(geometry, shape=(shape[0], shape[1], shape[2]))
     padding = None if volume.padding is None else np.asfortranarray(volume.padding[tuple(place)])
     values = np.asfortranarray(volume.values[tuple(place)])
     return replace(volume, values=values, geometry=geometry, padding=padding, degradation=None)
-
-
-def cases_of(name: str, volume: Volume, levels: tuple[Level, ...], *, subject: str, slices: int) -> Iterator[Case]:
-    """Every level that fits the modality, each with a seed drawn from subject and level."""
-    for level in levels:
-        if level.modality != volume.modality:
-            continue
-        slab = slab_of(volume, slices, even=level.task == "superres")
-        seed = int(hashlib.sha256(f"{subject} {level.name}".encode()).hexdigest()[:8], 16)
-        request = DegradeRequest(level.task, scale=level.scale, noise=level.noise, dose=level.dose, seed=seed)
-        yield Case(name, subject, level, slab, degrade(slab, request))

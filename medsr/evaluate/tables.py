@@ -1,124 +1,234 @@
-"""Tables of an evaluation: mean over subjects with its interval, worst slice, differences to the best peer."""
+"""An evaluation as Markdown and JSON: means over subjects, worst slices, intervals, and what lost to what."""
 
 from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from medsr import __version__
-from medsr.evaluate.evaluate import Row
+from medsr.evaluate.compare import Comparison, by_subject, compare, ours
+from medsr.evaluate.evaluate import Evaluation
+from medsr.evaluate.judge import Row, row_record
+from medsr.evaluate.levels import LEVELS, REAL_LOW_DOSE
 
-__all__ = ["Comparison", "compare", "interval", "markdown", "provenance_line"]
+__all__ = ["document", "markdown", "provenance_line"]
 
-_SMALLEST_T_SAMPLE = 6
-_SMALLEST_BOOTSTRAP_SAMPLE = 15
-_DRAWS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Our method against another on one level: paired differences by subject, positive where ours is better."""
-
-    level: str
-    ours: str
-    other: str
-    subjects: int
-    mean: float
-    low: float | None
-    high: float | None
-    smallest: float
+_GROUPS = (
+    ("all scans in the domain", {"seen", "unseen", "unknown"}),
+    ("seen scanners", {"seen"}),
+    ("unseen scanners", {"unseen"}),
+)
+_INPUTS = ("input", "A+ y", "linear")
 
 
-def by_subject(rows: Iterable[Row], level: str, method: str) -> dict[str, float]:
-    """Mean score of each subject; two visits of a subject are one."""
-    scores: dict[str, list[float]] = {}
-    for row in rows:
-        if row.level == level and row.method == method:
-            scores.setdefault(row.subject, []).append(row.score)
-    return {subject: float(np.mean(values)) for subject, values in scores.items()}
-
-
-def interval(differences: Sequence[float]) -> tuple[float | None, float | None]:
-    """95 % interval of a mean: none below 6 subjects, paired t from 6, bootstrap over subjects from 15."""
-    values = np.asarray(differences, float)
-    if len(values) < _SMALLEST_T_SAMPLE:
-        return None, None
-    if len(values) < _SMALLEST_BOOTSTRAP_SAMPLE:
-        half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-        return float(values.mean() - half), float(values.mean() + half)
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(len(values), size=(_DRAWS, len(values)))].mean(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def compare(rows: Sequence[Row], level: str, ours: str, other: str) -> Comparison:
-    """Paired comparison on one level."""
-    mine, theirs = by_subject(rows, level, ours), by_subject(rows, level, other)
-    sign = 1.0 if level.startswith("MR") else -1.0
-    differences = [sign * (mine[subject] - theirs[subject]) for subject in mine if subject in theirs]
-    low, high = interval(differences)
-    return Comparison(level, ours, other, len(differences), float(np.mean(differences)), low, high, min(differences))
-
-
-def markdown(rows: Sequence[Row], *, source: str) -> str:
+def markdown(evaluation: Evaluation, *, command: str) -> str:
     """The whole evaluation as Markdown."""
-    lines = [f"# Evaluation on {source}", "", provenance_line(), ""]
-    levels = list(dict.fromkeys(row.level for row in rows))
-    for level in levels:
-        lines += [f"## {level}", "", *_level_table(rows, level), "", *_comparisons(rows, level), ""]
-    return "\n".join(lines)
+    rows = [row for row in evaluation.rows if row.role == "domain"]
+    lines = [f"# Evaluation on {evaluation.source}", "", provenance_line(command), ""]
+    lines += [f"{evaluation.slices} middle slices of each scan are judged; the unit is the subject.", ""]
+    lines += _summary(rows)
+    for level in _levels(rows):
+        lines += [f"## {level}", "", *_level(rows, level)]
+    apart = [row for row in evaluation.rows if row.role != "domain"]
+    if apart:
+        lines += ["## Apart", "", "Scans that do not count above: phantoms, scans out of the domain, real pairs.", ""]
+        lines += [*_scan_table(apart), ""]
+    if evaluation.repeats:
+        lines += ["## Repeated scans, real noise", "", *_repeats(evaluation), ""]
+    lines += [f"Refused: {entry.name} ({entry.code})." for entry in evaluation.refused]
+    lines += [f"{line[0].upper()}{line[1:]}." for line in evaluation.skipped]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def provenance_line() -> str:
+def document(evaluation: Evaluation, *, command: str) -> dict[str, object]:
+    """The whole evaluation as JSON values."""
+    domain = [row for row in evaluation.rows if row.role == "domain"]
+    comparisons = [
+        {"group": group, **asdict(found), "mean": found.mean}
+        for level in _levels(domain)
+        for group, scanners in _GROUPS
+        for found in _comparisons([row for row in domain if row.scanner in scanners], level)
+    ]
+    return {
+        "schema": "medsr.evaluation/1",
+        "printed": provenance_line(command),
+        "source": evaluation.source,
+        "slices": evaluation.slices,
+        "rows": [row_record(row) for row in evaluation.rows],
+        "comparisons": comparisons,
+        "repeats": [asdict(row) for row in evaluation.repeats],
+        "refused": [asdict(entry) for entry in evaluation.refused],
+        "skipped": evaluation.skipped,
+    }
+
+
+def provenance_line(command: str) -> str:
     """Date, machine and version, so that a figure can be traced."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return f"Printed by `medsr evaluate` {__version__} on {today}, {platform.machine()}, {_processor()}."
+    return f"Printed by `{command}`, medsr {__version__}, on {today}, {platform.machine()}, {_processor()}."
 
 
-def _level_table(rows: Sequence[Row], level: str) -> list[str]:
-    unit = "PSNR dB" if level.startswith("MR") else "excess RMSE HU" if "dose" in level else "RMSE HU"
-    head = f"| method | {unit} | worst slice | SSIM | gradient energy | bias | CPU s a slice | n |"
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
-    for method in dict.fromkeys(row.method for row in rows if row.level == level):
-        chosen = [row for row in rows if row.level == level and row.method == method]
-        worst = min(row.worst_slice for row in chosen) if level.startswith("MR") else max(r.worst_slice for r in chosen)
-        mean = np.mean(list(by_subject(rows, level, method).values()))
+def _levels(rows: Sequence[Row]) -> list[str]:
+    order = [level.name for level in LEVELS] + [REAL_LOW_DOSE]
+    return sorted({row.level for row in rows}, key=order.index)
+
+
+def _unit(level: str) -> str:
+    known = {entry.name: entry.metric for entry in LEVELS}
+    return known.get(level, "excess error HU")
+
+
+def _level(rows: Sequence[Row], level: str) -> list[str]:
+    lines = []
+    present = {row.scanner for row in rows if row.level == level}
+    for title, scanners in _GROUPS:
+        if title != _GROUPS[0][0] and (not present & scanners or present == scanners):
+            continue
+        chosen = [row for row in rows if row.level == level and row.scanner in scanners]
+        if chosen:
+            lines += [f"### {level}, {title}", "", *_method_table(chosen, level), ""]
+            lines += [_sentence(found) for found in _comparisons(chosen, level)] + [""]
+    chosen = [row for row in rows if row.level == level]
+    return [*lines, f"### {level}, by scan", "", *_scan_table(chosen), ""]
+
+
+def _method_table(rows: Sequence[Row], level: str) -> list[str]:
+    bias = "flat bias %" if level.startswith("MR") else "flat bias HU"
+    lines = [
+        f"| method | {_unit(level)} | worst slice | SSIM | HaarPSI | gradient | {bias} | CPU s | MB | n | setting |",
+        "|---" * 11 + "|",
+    ]
+    for method in dict.fromkeys(row.method for row in rows):
+        chosen = [row for row in rows if row.method == method]
+        worst = (min if level.startswith("MR") else max)(row.worst_slice for row in chosen)
+        settings = {row.setting for row in chosen}
         cells = [
             method,
-            f"{mean:.2f}",
+            f"{np.mean(list(by_subject(rows, level, method).values())):.2f}",
             f"{worst:.2f}",
-            f"{np.mean([r.ssim for r in chosen]):.4f}",
-            f"{np.mean([r.gradient for r in chosen]):.2f}",
-            f"{np.mean([r.bias for r in chosen]):+.2f}",
-            f"{np.mean([r.cpu_s_per_slice for r in chosen]):.2f}",
-            str(len({r.subject for r in chosen})),
+            f"{np.mean([row.ssim for row in chosen]):.4f}",
+            f"{np.mean([row.haarpsi for row in chosen]):.3f}",
+            _mean([row.gradient for row in chosen], ".2f"),
+            f"{np.mean([row.bias for row in chosen]):+.2f}",
+            f"{np.mean([row.cpu_s_per_slice for row in chosen]):.2f}",
+            _mean([row.peak_mb for row in chosen], ".0f"),
+            str(len({row.subject for row in chosen})),
+            settings.pop() if len(settings) == 1 else "by scan",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return lines
+    return lines + _spread_lines(rows)
 
 
-def _comparisons(rows: Sequence[Row], level: str) -> list[str]:
-    methods = list(dict.fromkeys(row.method for row in rows if row.level == level))
-    ours, lines = methods[-1], []
-    for other in methods[:-1]:
-        result = compare(rows, level, ours, other)
-        span = "" if result.low is None else f" (95 % interval {result.low:+.2f} to {result.high:+.2f})"
-        lines.append(
-            f"- {ours} better than {other} by {result.mean:+.2f}{span}, least {result.smallest:+.2f}, "
-            f"n = {result.subjects} subjects"
+def _spread_lines(rows: Sequence[Row]) -> list[str]:
+    """What the samples' spread says of the error, for methods that draw samples."""
+    lines = []
+    for method in dict.fromkeys(row.method for row in rows if row.spread_ratio is not None):
+        chosen = [row for row in rows if row.method == method]
+        ratio, rank, gradient = (
+            _mean([getattr(row, name) for row in chosen], ".2f")
+            for name in ("spread_ratio", "spread_rank", "gradient_rank")
         )
+        text = f"{method}: spread over error {ratio}; Spearman with the error by 8 px patch: spread {rank}"
+        lines += ["", f"{text}, gradient {gradient}."]
     return lines
+
+
+def _scan_table(rows: Sequence[Row]) -> list[str]:
+    """Scores by scan, methods across; an asterisk where a bundle is worse than the input."""
+    methods = list(dict.fromkeys(row.method for row in rows))
+    lines = ["| scan | scanner | level | " + " | ".join(methods) + " |", "|---" * (len(methods) + 3) + "|"]
+    for case, level in dict.fromkeys((row.case, row.level) for row in rows):
+        found = {row.method: row for row in rows if (row.case, row.level) == (case, level)}
+        first = next(iter(found.values()))
+        base = next((found[name].score for name in _INPUTS if name in found), None)
+        cells = []
+        for method in methods:
+            row = found.get(method)
+            lost = row is not None and row.bundle and base is not None and not _better(level, row.score, base)
+            cells.append("" if row is None else f"{row.score:.2f}{'*' if lost else ''}")
+        lines.append(f"| {case} | {first.scanner} | {level} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _better(level: str, score: float, other: float) -> bool:
+    return score > other if level.startswith("MR") else score < other
+
+
+def _comparisons(rows: Sequence[Row], level: str) -> list[Comparison]:
+    mine = ours(rows, level)
+    others = [name for name in dict.fromkeys(row.method for row in rows if row.level == level) if name not in mine]
+    found = [compare(rows, level, name, other) for name in mine for other in others]
+    return [entry for entry in found if entry is not None]
+
+
+def _sentence(found: Comparison) -> str:
+    word = "better" if found.mean > 0 else "WORSE"
+    text = f"- {found.ours} {word} than {found.other} by {abs(found.mean):.2f}"
+    if found.low is not None and found.high is not None:
+        text += f" (95 % interval {found.low:+.2f} to {found.high:+.2f})"
+    else:
+        text += " (" + ", ".join(f"{value:+.2f}" for value in found.differences) + ")"
+    return f"{text}, least {found.smallest:+.2f}, n = {len(found.differences)}"
+
+
+def _summary(rows: Sequence[Row]) -> list[str]:
+    """One line a level: does it beat its input on every scan, and the best peer in the mean."""
+    lines = ["| level | bundle | better than its input | best peer in the mean | difference | n |", "|---" * 6 + "|"]
+    for level in _levels(rows):
+        for name in ours(rows, level):
+            chosen = [row for row in rows if row.level == level]
+            pairs = [
+                (mine.case, _better(level, mine.score, base.score))
+                for mine in chosen
+                for base in chosen
+                if mine.method == name and base.case == mine.case and base.method in _INPUTS
+            ]
+            losers = [case for case, better in pairs if not better]
+            words = f"{len(pairs) - len(losers)} of {len(pairs)} scans" + (
+                f", not {', '.join(losers)}" if losers else ""
+            )
+            peers = [
+                found for found in _comparisons(chosen, level) if found.ours == name and found.other not in _INPUTS
+            ]
+            if not peers:
+                lines.append(f"| {level} | {name} | {words} | | | |")
+                continue
+            least = min(peers, key=lambda found: found.mean)
+            lines.append(
+                f"| {level} | {name} | {words} | {least.other} | {least.mean:+.2f} | {len(least.differences)} |"
+            )
+    return [*lines, ""]
+
+
+def _repeats(evaluation: Evaluation) -> list[str]:
+    lines = [
+        "Error against the noise-free scan, estimated from independent repetitions without simulation; every method",
+        "knows one repetition alone and estimates its noise from it.",
+        "",
+        "| scan | method | error, % of q | gain over the input, dB | ordered pairs |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.group} | {row.method} | {row.error:.2f} | {row.gain:+.2f} | {row.pairs} |"
+        for row in evaluation.repeats
+    ]
+    return lines
+
+
+def _mean(values: Sequence[float | None], form: str) -> str:
+    known = [value for value in values if value is not None]
+    return format(float(np.mean(known)), form) if known else ""
 
 
 def _processor() -> str:
-    with open("/proc/cpuinfo", encoding="utf-8") as stream:  # noqa: PTH123
-        for line in stream:
+    path = Path("/proc/cpuinfo")
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
-    return "unknown processor"
+    return platform.processor() or "unknown processor"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ import numpy.typing as npt
 
 from medsr.errors import MedsrError, UsageError
 from medsr.io import read
+from medsr.io.subjects import subjects_of
 from medsr.physics.support import cut_to_support, spectral_edges
 from medsr.volume import Volume
 
-__all__ = ["Scan", "Stack", "mr_scan", "read_scans", "subjects_of"]
+__all__ = ["Scan", "Stack", "mr_scan", "read_scans"]
 
 Log = Callable[[str], None]
 
@@ -49,16 +49,6 @@ class Scan:
     stacks: tuple[Stack, ...]
     weight: float
     spacing_mm: tuple[float, float, float]
-
-
-def subjects_of(folder: Path) -> dict[str, str]:
-    """File name to subject, from the ``files.csv`` beside the scans (columns file and subject or patient)."""
-    table = folder / "files.csv"
-    if not table.is_file():
-        return {}
-    with table.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    return {row["file"]: row.get("subject") or row.get("patient") or row["file"] for row in rows}
 
 
 def read_scans(folder: Path, prepare: Callable[[Volume, str, str], Scan | None], *, log: Log) -> list[Scan]:

@@ -1,0 +1,138 @@
+"""The methods of a level: the input, classical peers, and every installed bundle that does the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from medsr.errors import MissingExtra, UsageError
+from medsr.evaluate.cases import Case, stack_of
+from medsr.evaluate.judge import Judge, Row, Spread
+from medsr.evaluate.levels import Level
+from medsr.evaluate.peers.between import BETWEEN
+from medsr.evaluate.peers.denoisers import DENOISERS, NLM
+from medsr.evaluate.peers.peer import Peer, Setting, finished, require
+from medsr.evaluate.peers.problem import Problem
+from medsr.evaluate.peers.settings import setting_for
+from medsr.evaluate.peers.upsamplers import UPSAMPLERS
+from medsr.evaluate.resources import Used, measured
+from medsr.models.bundle import Bundle, find_bundle
+from medsr.restore.request import Method, RestoreRequest
+from medsr.restore.restore import restore
+
+__all__ = ["BEST_NLM", "METHODS", "MethodChoice", "PeerChoice", "bundle_for", "peer_rows", "peers_for", "restored_row"]
+
+Array = npt.NDArray[np.float32]
+PeerChoice = Literal["none", "fast", "all"]
+Log = Callable[[str], None]
+
+BEST_NLM = "NLM 3-D, best for this scan"
+"""Non-local means at the setting that the reference itself chooses, scan by scan: stricter than any tuning."""
+
+_BLENDS_CT = (0.1, 0.25, 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodChoice:
+    """Which methods run.
+
+    best_nlm adds :data:`BEST_NLM`; settings are the peers' tuned ones.
+    """
+
+    peers: PeerChoice
+    best_nlm: bool
+    settings: Mapping[tuple[str, str], Setting]
+
+
+def peers_for(level: Level, choice: PeerChoice) -> tuple[Peer, ...]:
+    """The peers of a level; slow ones only where all are wanted."""
+    if choice == "none":
+        return ()
+    if level.task == "denoise":
+        peers = DENOISERS
+    elif level.keep:
+        peers = BETWEEN
+    elif level.through:
+        peers = tuple(peer for peer in BETWEEN if peer.name != "TVL1 flow")
+    else:
+        peers = UPSAMPLERS
+    return tuple(peer for peer in peers if choice == "all" or not peer.slow)
+
+
+def peer_rows(case: Case, judge: Judge, choice: MethodChoice, *, log: Log) -> Iterator[Row]:
+    """The input, and every peer that is wanted and installed."""
+    problem = Problem.of(case)
+    if case.level.task == "denoise":
+        yield judge.row("input", problem.values, Used(0.0, None))
+    for peer in peers_for(case.level, choice.peers):
+        try:
+            require(peer)
+        except MissingExtra as error:
+            log(f"skipped {peer.name}: {error.fact}")
+            continue
+        setting, tuned = setting_for(peer, case.level.name, choice.settings, dose=case.level.dose)
+        image, used = measured(lambda peer=peer, setting=setting: peer.run(problem, setting.strength))  # type: ignore[misc]
+        words = setting.words() if tuned or len(peer.strengths) > 1 else ""
+        yield judge.row(
+            peer.name,
+            finished(image, problem, setting),
+            used,
+            setting=words if tuned else f"{words}, untuned".lstrip(", "),
+        )
+    if choice.best_nlm and case.level.task == "denoise":
+        yield _best_nlm(problem, judge)
+
+
+def _best_nlm(problem: Problem, judge: Judge) -> Row:
+    """Climb along the strengths from the middle one; correction and blend are chosen at each for nothing."""
+    blends = (problem.dose, *_BLENDS_CT) if problem.dose else ()
+    tried: dict[int, tuple[float, Array, Setting]] = {}
+
+    def at(index: int) -> float:
+        if index not in tried:
+            raw = NLM.run(problem, NLM.strengths[index])
+            options = [
+                Setting(NLM.strengths[index], corrected, blend)
+                for corrected in ((False, True) if problem.magnitude else (False,))
+                for blend in (0.0, *blends)
+            ]
+            images = [(finished(raw, problem, setting), setting) for setting in options]
+            tried[index] = min(((judge.error(image), image, setting) for image, setting in images), key=lambda t: t[0])
+        return tried[index][0]
+
+    def climb() -> int:
+        best = len(NLM.strengths) // 2
+        for step in (1, -1):
+            while 0 <= best + step < len(NLM.strengths) and at(best + step) < at(best):
+                best += step
+        return best
+
+    best, used = measured(climb)
+    _, image, setting = tried[best]
+    return judge.row(BEST_NLM, image, used, setting=setting.words())
+
+
+def bundle_for(level: Level, method: Method) -> Bundle | None:
+    """The installed bundle that does a level by a method; None where there is none."""
+    try:
+        return find_bundle(level.modality, task=level.task, method=method, through_plane=level.through_plane)
+    except UsageError:
+        return None
+
+
+def restored_row(case: Case, judge: Judge, method: Method, bundle: Bundle) -> Row:
+    """The row of one bundle."""
+    request = RestoreRequest(case.level.task, scale=case.level.scale, method=method)
+    restored, used = measured(lambda: restore(case.degraded, request, bundle=bundle))
+    spread = None
+    if restored.spread is not None and restored.model is not None and restored.model.samples:
+        spread = Spread(stack_of(restored.spread, case.reference), restored.model.samples)
+    image = stack_of(restored.image, case.reference)
+    return judge.row(bundle.name, image, used, bundle=bundle.sha256[:12], spread=spread)
+
+
+METHODS: tuple[Method, ...] = get_args(Method)
