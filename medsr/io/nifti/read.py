@@ -27,7 +27,7 @@ _CHUNK = 1 << 20
 _USUAL_RATIO, _LARGEST_RATIO = 32, 1032
 """gzip ratios: scans reach 32 with much air; deflate itself cannot exceed 1032."""
 _EXACT_IN_FLOAT32 = 1 << 24
-_BROKEN_STREAM: tuple[type[BaseException], ...] = (igzip.BadGzipFile, isal_zlib.IsalError, EOFError)
+_BROKEN_STREAM = (igzip.BadGzipFile, cast("type[Exception]", isal_zlib.IsalError), EOFError)
 
 
 def read_nifti(path: Path, grant: Grant, *, modality: str = "auto") -> Reply:
