@@ -1,4 +1,4 @@
-"""Writing NIfTI and JSON. Protected: only release and degrade import this room's writer."""
+"""NIfTI and JSON files, atomic and repeatable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_nifti(
 ) -> None:
     """Write an image slice by slice, atomically; the same values give the same bytes.
 
-    The affine is written as sform and qform with the codes of the source (scanner, 1, where it had none).
+    The affine is written as sform and qform with the codes of the source; scanner, 1, where that is no NIfTI file.
     """
     header = _header(geometry, measured, stored)
     with writing(path) as plain:
@@ -55,8 +55,6 @@ def _write(stream: BinaryIO, header: nibabel.Nifti1Header, values: npt.NDArray[n
 def _header(geometry: Geometry, measured: Volume, stored: Stored) -> nibabel.Nifti1Header:
     source = measured.source
     codes = (source.sform_code, source.qform_code) if isinstance(source, NiftiSource) else (1, 1)
-    if codes == (0, 0):
-        codes = (1, 1)
     header = nibabel.Nifti1Header(endianness="<")
     header.set_data_shape(geometry.shape)
     header.set_data_dtype(stored.dtype)

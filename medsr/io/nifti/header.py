@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -78,6 +79,8 @@ def parse_header(raw: bytes, *, name: str) -> NiftiHeader:
     if not math.isfinite(offset) or not version <= offset <= _LARGEST_OFFSET:
         raise Refusal("nifti.offset", f"voxels are said to start at byte {offset:.6g}")
     slope, intercept = fields["scl"]
+    if math.isnan(slope):  # how nibabel's headers say "no scaling"
+        slope, intercept = 0.0, 0.0
     if not (math.isfinite(slope) and math.isfinite(intercept)) or abs(slope) > 1e6 or abs(intercept) > 1e9:
         raise Refusal("nifti.scale", f"values are to be scaled by {slope:g} and {intercept:g}")
     if int(fields["units"][0]) & 7 in (1, 3):
@@ -104,7 +107,7 @@ def _version(raw: bytes, name: str) -> tuple[str, int]:
         if len(raw) >= 348:
             size = struct.unpack(order + "i", raw[:4])[0]
             magic = raw[344:348] if size == 348 else raw[4:8]
-            if (size == 348 and magic in (b"n+1\0", b"ni1\0")) or (size == 540 and magic == b"n+2\0"):
+            if (size == 348 and magic == b"n+1\0") or (size == 540 and magic == b"n+2\0"):
                 if len(raw) < size:
                     break
                 return order, size
@@ -117,7 +120,8 @@ def _fields(raw: bytes, order: str, version: int) -> dict[str, tuple[float, ...]
          "units": ("B", 123), "codes": ("2h", 252), "srow": ("12f", 280), "dim_info": ("B", 39)}
         if version == 348
         else {"dim": ("8q", 16), "datatype": ("h", 12), "pixdim": ("8d", 104), "vox_offset": ("q", 168),
-              "scl": ("2d", 176), "units": ("i", 500), "codes": ("2i", 344), "srow": ("12d", 400), "dim_info": ("B", 524)}
+              "scl": ("2d", 176), "units": ("i", 500), "codes": ("2i", 344), "srow": ("12d", 400),
+              "dim_info": ("B", 524)}
     )  # fmt: skip
     return {key: struct.unpack_from(order + form, raw, place) for key, (form, place) in layout.items()}
 
@@ -143,7 +147,7 @@ def _check_spacing(spacing: tuple[float, ...]) -> None:
 def _dtype(code: int, order: str) -> np.dtype[np.generic]:
     if code not in _TYPES:
         raise Refusal("nifti.datatype", f"voxels of type {_REFUSED_TYPES.get(code, code)} are no scan values")
-    return np.dtype(_TYPES[code]).newbyteorder(order)
+    return np.dtype(f"{order}{_TYPES[code]}")
 
 
 def _check_size(shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> None:
@@ -157,8 +161,8 @@ def _check_size(shape: tuple[int, int, int], dtype: np.dtype[np.generic]) -> Non
 def _affine(
     raw: bytes, version: int, fields: dict[str, tuple[float, ...]]
 ) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
-    """sform if it has a code, else qform, else the spacing alone with a note."""
-    kind = nibabel.Nifti1Header if version == 348 else nibabel.Nifti2Header
+    """sform if it has a code, else qform, else nibabel's centred base affine with a note."""
+    kind: Any = nibabel.Nifti1Header if version == 348 else nibabel.Nifti2Header
     spacing = np.abs(fields["pixdim"][1:4])
     if fields["codes"][1] > 0:
         affine = np.vstack([np.reshape(fields["srow"], (3, 4)), [0, 0, 0, 1]]).astype(np.float64)
@@ -169,7 +173,8 @@ def _affine(
         except (ValueError, nibabel.spatialimages.HeaderDataError) as error:
             raise Refusal("nifti.affine", "the quaternion of the header is no rotation") from error
     else:
-        return np.diag([*spacing, 1.0]), ("no sform or qform: orientation and position are unknown",)
+        base = np.asarray(kind(raw[:version], check=False).get_base_affine(), np.float64)
+        return base, ("no sform or qform: orientation and position are unknown",)
     if not np.isfinite(affine).all():
         raise Refusal("nifti.affine", "the affine of the header holds NaN or infinite numbers")
     volume, stated = abs(np.linalg.det(affine[:3, :3])), float(np.prod(spacing))
