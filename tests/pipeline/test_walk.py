@@ -97,7 +97,7 @@ def test_m13_an_exception_in_a_channel_blocks_and_writes_no_image(noisy, tmp_pat
     def broken(*_: object, **__: object) -> None:
         raise FloatingPointError("made")
 
-    monkeypatch.setattr("medsr.validation.judge.residual_slices", broken)
+    monkeypatch.setattr("medsr.validation.judge._judge", broken)
     result = restore_volume(noisy, RestoreRequest("denoise"))
     assert result.verdict.word == "blocked"
     result.save(tmp_path / "out")
