@@ -24,7 +24,8 @@ def stored_planes(count: int, rows: int = 16, columns: int = 20, *, seed: int = 
     """(count, rows, columns) stored values of 12 bits, no two planes alike."""
     rng = np.random.default_rng(seed)
     ramp = np.arange(rows)[:, None] * 40 + np.arange(columns)[None, :] * 7
-    return (1000 + ramp[None] + 50 * np.arange(count)[:, None, None] + rng.integers(0, 30, (count, rows, columns))).astype(np.uint16)  # fmt: skip
+    noise = rng.integers(0, 30, (count, rows, columns))
+    return (1000 + ramp[None] + 50 * np.arange(count)[:, None, None] + noise).astype(np.uint16)
 
 
 def image(sop_class: UID = CT, *, index: int = 0, pixels: npt.NDArray[Any] | None = None) -> Dataset:
@@ -105,11 +106,11 @@ def enhanced(sop_class: UID = ENHANCED_CT, count: int = 4, *, seed: int = 0) -> 
         place = count - 1 - index
         group.FrameContentSequence = [_item(StackID="1", InStackPositionNumber=place + 1, FrameAcquisitionNumber=1)]
         group.PlanePositionSequence = [_item(ImagePositionPatient=[-20.0, -30.0, 2.5 * place])]
+        unit = "HU" if sop_class == ENHANCED_CT else "US"
         slope = "1" if sop_class == ENHANCED_CT else str(1 + 0.5 * index)
         intercept = "-1024" if sop_class == ENHANCED_CT else "0"
-        group.PixelValueTransformationSequence = [
-            _item(RescaleSlope=slope, RescaleIntercept=intercept, RescaleType="HU" if sop_class == ENHANCED_CT else "US")
-        ]  # fmt: skip
+        rescale = _item(RescaleSlope=slope, RescaleIntercept=intercept, RescaleType=unit)
+        group.PixelValueTransformationSequence = [rescale]
         group.FrameVOILUTSequence = [_item(WindowCenter="40", WindowWidth="400")]
         if sop_class == ENHANCED_MR:
             group.MREchoSequence = [_item(EffectiveEchoTime=3.0)]

@@ -54,7 +54,7 @@ def split(frames: Sequence[Frame]) -> list[Stack]:
         for group in _grouped(members, _hard_key).values():
             for plane in _alike(group):
                 stacks += [Stack(str(uid), tuple(part)) for part in _parted(plane, list(_SOFT))]
-    ordered = sorted(stacks, key=lambda stack: (_series_number(stack), stack.series_uid))
+    ordered = sorted(stacks, key=_in_survey)
     return [Stack(stack.series_uid, stack.frames, index + 1) for index, stack in enumerate(ordered)]
 
 
@@ -175,6 +175,10 @@ def _image_type(frame: Frame) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(str(part) for part in value or ())  # type: ignore[attr-defined]  # a multi-value
 
 
-def _series_number(stack: Stack) -> float:
-    number = number_of(stack.first.get("SeriesNumber"))
-    return float("inf") if number is None else number
+def _in_survey(stack: Stack) -> tuple[float, str, float, tuple[float, ...]]:
+    """By series number, then by the first image's number: an order that file names do not enter."""
+    numbers = [number_of(frame.get("InstanceNumber")) for frame in stack.frames]
+    first = min((number for number in numbers if number is not None), default=float("inf"))
+    series = number_of(stack.first.get("SeriesNumber"))
+    frame = min(frame.number for frame in stack.frames)
+    return float("inf") if series is None else series, stack.series_uid, first, (frame, *stack.first.position)

@@ -159,7 +159,7 @@ def _record(path: Path, header: NiftiHeader, planes: Planes, digest: str, modali
         planes.padding[...] = mask
     notes = list(header.notes)
     whole = header.dtype.kind in "iu" and header.slope == 1.0 and header.intercept == int(header.intercept)
-    if whole and max(abs(float(values.min())), abs(float(values.max()))) > _EXACT_IN_FLOAT32:
+    if whole and max(abs(float(values.min())), abs(float(values.max()))) >= _EXACT_IN_FLOAT32:
         notes.append("values above 2^24 are rounded to float32")
     return {
         "shape": list(header.shape),

@@ -60,7 +60,8 @@ def derived(job: Job) -> Dataset:
     data.PerFrameFunctionalGroupsSequence = [
         _frame(job, plane, derivation, number) for number, plane in enumerate(planes, 1)
     ]
-    _dimensions(data, job)
+    if not _one_to_one(job):
+        _dimensions(data, job)
     _evidence(data, job)
     numbers = [np.ascontiguousarray(job.stored.numbers(plane.index).T) for plane in planes]
     data.PixelData = b"".join(plane.astype(plane.dtype.newbyteorder("<")).tobytes() for plane in numbers)
@@ -77,10 +78,11 @@ def _frame(job: Job, plane: Plane, derivation: object, number: int) -> Dataset:
     position = (group.get("PlanePositionSequence") or [Dataset()])[0]
     content.place(position, "ImagePositionPatient", plane.position)
     group.PlanePositionSequence = [position]
-    frame = (group.get("FrameContentSequence") or [Dataset()])[0]
-    frame.StackID, frame.InStackPositionNumber = "1", number
-    frame.DimensionIndexValues = [1, number]
-    group.FrameContentSequence = [frame]
+    if not _one_to_one(job):
+        frame = (group.get("FrameContentSequence") or [Dataset()])[0]
+        frame.StackID, frame.InStackPositionNumber = "1", number
+        frame.DimensionIndexValues = [1, number]
+        group.FrameContentSequence = [frame]
     sources = sources_of(job.source, measured, job.geometry, index, synthetic=index in job.facts.synthetic_slices)
     made = Dataset()
     made.DerivationDescription = job.facts.description[:1024]
@@ -148,6 +150,12 @@ def _transformation(job: Job) -> Dataset:
     if not made.get("RescaleType"):
         made.RescaleType = "HU" if job.measured.modality == "CT" else "US"
     return made
+
+
+def _one_to_one(job: Job) -> bool:
+    """True where every frame stands for one of the source, whose index of dimensions then fits."""
+    frames = len(job.source.slices) == job.geometry.shape[2]
+    return frames and same_grid(job.measured.geometry, job.geometry)
 
 
 def _dimensions(data: Dataset, job: Job) -> None:
