@@ -43,6 +43,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "validate.grid": "give the candidate on the measurement's grid, or on an in-plane multiple of its field of view",
         "train.start": "fine-tune a bundle with the recipe it was trained by",
         "bundle.unknown": "see `medsr models list` for what is installed",
+        "release.decision": "give at most one of --reject and --withdraw; without either the result is released",
         "io.not_found": "check the path",
         "io.empty": "fetch the file again; it arrived without content",
         "io.format": "convert it to NIfTI or DICOM, for instance with SimpleITK or dcm2niix",
