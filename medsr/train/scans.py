@@ -84,7 +84,7 @@ def mr_scan(volume: Volume, name: str, subject: str) -> Scan | None:
     """
     base = np.ascontiguousarray(np.moveaxis(volume.values, volume.geometry.slice_axis, 0))
     positive = base[base > 0]
-    base = np.maximum(base, 0) / np.float32(np.percentile(positive, 99.9))
+    base = np.divide(np.maximum(base, 0), np.percentile(positive, 99.9), dtype=np.float32)
     middle = base[len(base) // 4 : 3 * len(base) // 4 + 1]
     edges = spectral_edges(middle)
     supported = cut_to_support(base, edges)
