@@ -71,7 +71,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "reader.limit": "the file costs more than its size justifies: fetch it again, or see docs/limits.md",
         "reader.died": "fetch the file again; its compressed pixels kill the decoder",
         "reader.failed": "fetch the file again; if it is sound, report it with the output of `medsr info`",
-        "write.no_headers": "ask for NIfTI; a DICOM series can only be derived from one",
+        "write.no_headers": "give --to nifti; a DICOM series can only be derived from one",
         "write.form": "encode the image with as_stored(container='dicom') before it is judged",
         "zip.broken": "pack the files again, without encryption or links",
         "zip.overlap": "pack the files again; no honest archive looks like this",

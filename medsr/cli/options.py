@@ -11,6 +11,8 @@ import typer
 from medsr.errors import UsageError
 
 __all__ = [
+    "ContainerChoice",
+    "ContainerOption",
     "Device",
     "Input",
     "Json",
@@ -63,6 +65,14 @@ class PrecisionChoice(StrEnum):
     bf16 = "bf16"
 
 
+class ContainerChoice(StrEnum):
+    """Form of a result; auto is the form of the input."""
+
+    auto = "auto"
+    nifti = "nifti"
+    dicom = "dicom"
+
+
 Input = Annotated[Path, typer.Argument(help="NIfTI file, or DICOM folder, zip or file.", show_default=False)]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
@@ -77,6 +87,7 @@ PolicyOption = Annotated[str, typer.Option("--policy", help="Gate policy: resear
 NoiseOption = Annotated[
     str, typer.Option("--noise", help="auto, or the noise in image units (HU for CT).", metavar="auto|SIGMA")
 ]
+ContainerOption = Annotated[ContainerChoice, typer.Option("--to", help="Form of the result; auto: that of the input.")]
 Pick = Annotated[str | None, typer.Option("--pick", help="Which series of a folder, by its UID or number.")]
 Device = Annotated[DeviceChoice, typer.Option("--device", help="Where the network runs.")]
 Precision = Annotated[PrecisionChoice, typer.Option("--precision", help="Number format of the network.")]

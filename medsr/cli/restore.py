@@ -8,6 +8,8 @@ import typer
 
 from medsr.cli.console import EXIT_OF_WORD, progress_bar, say, set_verbosity, write_json
 from medsr.cli.options import (
+    ContainerChoice,
+    ContainerOption,
     Device,
     DeviceChoice,
     Input,
@@ -42,6 +44,7 @@ def restore(
     operator: OperatorOption = None,
     policy: PolicyOption = "research",
     pick: Pick = None,
+    to: ContainerOption = ContainerChoice.auto,
     device: Device = DeviceChoice.auto,
     precision: Precision = PrecisionChoice.auto,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network.")] = None,
@@ -68,6 +71,7 @@ def restore(
             operator=operator,
             policy=policy,
             pick=pick,
+            container=to.value,
             device=device.value,
             precision=precision.value,
             threads=threads,

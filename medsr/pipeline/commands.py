@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from medsr.errors import UsageError
 from medsr.io import read
+from medsr.io.encoding import Container
 from medsr.pipeline.degrade import DegradeRequest, degrade, write_degraded
 from medsr.pipeline.walk import Result, read_with_operator, restore_volume, validate_volume
 from medsr.records import Task, Word
@@ -58,6 +59,7 @@ def restore_file(
     operator: Path | None = None,
     policy: str = "research",
     pick: str | None = None,
+    container: Container | Literal["auto"] = "auto",
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
@@ -74,7 +76,7 @@ def restore_file(
         threads=threads,
     )
     volume = read_with_operator(scan, modality=_modality(modality), operator=operator, pick=pick)
-    result = restore_volume(volume, request, policy=policy, progress=progress)
+    result = restore_volume(volume, request, policy=policy, container=container, progress=progress)
     return _published(result, output, overwrite=overwrite)
 
 

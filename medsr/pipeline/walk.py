@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from medsr.errors import Refusal, UsageError
 from medsr.io import read
-from medsr.io.encoding import Stored, as_stored
+from medsr.io.encoding import Container, Stored, as_stored
 from medsr.models.bundle import Bundle
 from medsr.physics import Identity, NoNoise, Operator
 from medsr.physics.estimate import estimate_noise
@@ -25,7 +26,7 @@ from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
 from medsr.volume import Modality, Source, Volume
 
-__all__ = ["Result", "judge_restoration", "read_with_operator", "restore_volume", "validate_volume"]
+__all__ = ["Result", "container_of", "judge_restoration", "read_with_operator", "restore_volume", "validate_volume"]
 
 Progress = Callable[[int, int], None]
 
@@ -42,6 +43,7 @@ class Result:
     judgement: Judgement
     verdict: Verdict
     policy: Policy
+    container: Container = "nifti"
 
     @property
     def sentence(self) -> str:
@@ -78,6 +80,7 @@ class Result:
             stored=self.stored,
             rendered=rendered,
             output=Path(output),
+            container=self.container,
             overwrite=overwrite,
         )
 
@@ -87,22 +90,35 @@ def restore_volume(
     request: RestoreRequest,
     *,
     policy: str = "research",
+    container: Container | Literal["auto"] = "auto",
     bundle: Bundle | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Restore a volume and judge the very values that will be written.
+
+    Parameters
+    ----------
+    container : the form of the result; ``auto`` is the form of the input.
 
     Raises
     ------
     UsageError, Refusal : of the rooms on the way; see their functions.
     """
     rules = load_policy(policy)
-    return _written(restore(volume, request, bundle=bundle, progress=progress), rules)
+    form = container_of(volume) if container == "auto" else container
+    if form == "dicom" and volume.source.format != "dicom":
+        raise UsageError("write.no_headers", f"{volume.source.name} is no DICOM series to derive one from")
+    return _written(restore(volume, request, bundle=bundle, progress=progress), rules, form)
+
+
+def container_of(volume: Volume) -> Container:
+    """DICOM for what was read from DICOM, NIfTI for all else."""
+    return "dicom" if volume.source.format == "dicom" else "nifti"
 
 
 def judge_restoration(restoration: Restoration, *, policy: str = "research") -> Result:
     """Judge a restoration that was made or changed elsewhere, as the values that would be written."""
-    return _written(restoration, load_policy(policy))
+    return _written(restoration, load_policy(policy), container_of(restoration.measured))
 
 
 def validate_volume(
@@ -151,9 +167,15 @@ def read_with_operator(
     return volume if operator is None else replace(volume, degradation=_sidecar(operator))
 
 
-def _written(restoration: Restoration, policy: Policy) -> Result:
-    stored = as_stored(restoration.image, restoration.geometry, restoration.measured, sigma=restoration.noise.sigma)
-    return _judged(replace(restoration, image=stored.values), stored, policy)
+def _written(restoration: Restoration, policy: Policy, container: Container) -> Result:
+    stored = as_stored(
+        restoration.image,
+        restoration.geometry,
+        restoration.measured,
+        sigma=restoration.noise.sigma,
+        container=container,
+    )
+    return replace(_judged(replace(restoration, image=stored.values), stored, policy), container=container)
 
 
 def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> Result:

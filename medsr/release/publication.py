@@ -12,9 +12,10 @@ from pathlib import Path
 
 from medsr import __version__
 from medsr.errors import IntegrityError, UsageError
-from medsr.io.encoding import Stored
-from medsr.io.write import write_nifti
+from medsr.io.encoding import Container, Stored
+from medsr.io.write import DerivedFacts, write_dicom_series, write_nifti
 from medsr.records import Judgement, Restoration, Verdict, Word, pixels_sha256
+from medsr.release.derived import derived_facts
 from medsr.release.record import RECORD_SUFFIX, file_sha256, signed, signing_key
 from medsr.release.rendered import Rendered
 from medsr.release.transitions import step
@@ -63,6 +64,7 @@ def advance(
     stored: Stored | None,
     rendered: Rendered,
     output: Path,
+    container: Container = "nifti",
     overwrite: bool = False,
 ) -> Release:
     """Publish a judged result into `output`: all of it, or nothing.
@@ -73,6 +75,7 @@ def advance(
     Parameters
     ----------
     stored : the image as it is written; None where a stranger's candidate was judged, of which only reports are kept.
+    container : the form that `stored` was made for: one NIfTI file, or a derived DICOM series.
     overwrite : replace an earlier output of medsr in this folder, never anything else.
 
     Raises
@@ -86,7 +89,7 @@ def advance(
     staging = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name[:80]}.", suffix=".part"))
     try:
         staging.chmod(0o755)
-        _write(staging, restoration, judgement, verdict, stored=stored, rendered=rendered)
+        _write(staging, restoration, judgement, verdict, stored=stored, rendered=rendered, container=container)
         _publish(staging, output)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -134,25 +137,41 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
 
 
 def _write(
-    folder: Path, restoration: Restoration, judgement: Judgement, verdict: Verdict, *,
-    stored: Stored | None, rendered: Rendered,
-) -> None:  # fmt: skip
+    folder: Path,
+    restoration: Restoration,
+    judgement: Judgement,
+    verdict: Verdict,
+    *,
+    stored: Stored | None,
+    rendered: Rendered,
+    container: Container,
+) -> None:
     write_bytes(folder / REPORTS[0], rendered.report_json)
     write_bytes(folder / REPORTS[1], rendered.report_html)
     if stored is None or verdict.word not in ("released", "review"):
         return
     place = folder / HELD if verdict.word == "review" else folder
     name = result_name(restoration)
-    image, sidecar = place / f"{name}.nii.gz", place / f"{name}.json"
-    write_nifti(image, stored.values, restoration.geometry, restoration.measured, stored)
-    write_bytes(sidecar, rendered.sidecar)
+    facts = derived_facts(restoration, judgement, verdict) if container == "dicom" else None
+    files = [*_write_image(place, name, restoration, stored, facts), place / f"{name}.json"]
+    write_bytes(files[-1], rendered.sidecar)
     record = _record(restoration, judgement, verdict)
-    record["files"] = {path.name: file_sha256(path) for path in (image, sidecar)}
+    record["files"] = {path.relative_to(place).as_posix(): file_sha256(path) for path in files}
     record["reports"] = {
         title: hashlib.sha256(data).hexdigest()
         for title, data in zip(REPORTS, (rendered.report_json, rendered.report_html), strict=True)
     }
     write_bytes(place / f"{name}{RECORD_SUFFIX}", signed(record, signing_key()))
+
+
+def _write_image(
+    place: Path, name: str, restoration: Restoration, stored: Stored, facts: DerivedFacts | None
+) -> tuple[Path, ...]:
+    geometry, measured = restoration.geometry, restoration.measured
+    if facts is not None:
+        return write_dicom_series(place / name, stored.values, geometry, measured, stored, facts)
+    write_nifti(place / f"{name}.nii.gz", stored.values, geometry, measured, stored)
+    return (place / f"{name}.nii.gz",)
 
 
 def _record(restoration: Restoration, judgement: Judgement, verdict: Verdict) -> dict[str, object]:
