@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medsr.errors import UsageError
+from medsr.errors import Refusal, UsageError
 from medsr.models.bundle import Bundle, bundle_folders, load_bundle
 
 __all__ = ["bundle_record", "card", "installed", "named"]
@@ -44,5 +44,13 @@ def bundle_record(bundle: Bundle) -> dict[str, object]:
 
 
 def card(bundle: Bundle) -> str:
-    """The bundle's card, Markdown."""
-    return (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    """The bundle's card, Markdown.
+
+    Raises
+    ------
+    Refusal : ``bundle.broken``, if it has none.
+    """
+    try:
+        return (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal("bundle.broken", f"{bundle.name} has no readable card") from error

@@ -36,6 +36,7 @@ __all__ = ["SIDECAR_SCHEMA", "DegradeRequest", "degrade", "parse_noise", "write_
 
 SIDECAR_SCHEMA = "medsr.operator/1"
 _AIR_HU = -1024.0
+_SEEDS = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class DegradeRequest:
     noise : MR noise, ``"5%"`` of the 99.9th percentile of positive voxels, or a number in image units.
     dose : CT dose fraction, between 0 and 1.
     keep : keep every n-th slice (inpaint); missing : or lose these.
-    seed : of the noise.
+    seed : of the noise, 0 to 2^32 - 1.
 
     Raises
     ------
@@ -77,6 +78,10 @@ class DegradeRequest:
             raise UsageError("degrade.parameter", f"there is no task {self.task!r}")
         if not wants[self.task]:
             raise UsageError("degrade.parameter", f"{self.task} needs exactly one of {needs[self.task]}")
+        if self.keep is not None and self.keep < 2:
+            raise UsageError("degrade.parameter", f"keeping every {self.keep}. slice loses none: give at least 2")
+        if not 0 <= self.seed < _SEEDS:
+            raise UsageError("degrade.parameter", f"seed {self.seed} is not from 0 to {_SEEDS - 1}")
         if self.dose is not None and not 0 < self.dose < 1:
             raise UsageError("degrade.parameter", f"dose {self.dose:g} is not between 0 and 1")
         for name, value in (("scale", self.scale), ("through", self.through)):

@@ -169,6 +169,13 @@ def test_an_unknown_name_is_told_with_what_there_is() -> None:
         named("none")
 
 
+def test_a_bundle_without_a_card_says_so(tmp_path: Path) -> None:
+    made = bundles.bundle(tmp_path / "made")
+    (made.folder / "docs" / "README.md").unlink()
+    with pytest.raises(Refusal, match=r"\[bundle\.broken\]"):
+        card(made)
+
+
 def test_folders_are_sorted_by_name() -> None:
     names = [folder.name for folder in bundle_folders()]
     assert names == sorted(names)

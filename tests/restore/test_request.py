@@ -11,10 +11,8 @@ from medsr.restore.request import RestoreRequest
 @pytest.mark.parametrize(
     ("given", "code"),
     [
-        ({"task": "inpaint"}, "restore.task"),
         ({"task": "sharpen"}, "restore.task"),
         ({"task": "denoise", "method": "magic"}, "restore.method"),
-        ({"task": "superres"}, "restore.scale"),
         ({"task": "superres", "scale": 1.0}, "restore.scale"),
         ({"task": "superres", "scale": 4.5}, "restore.scale"),
         ({"task": "superres", "scale": float("nan")}, "restore.scale"),

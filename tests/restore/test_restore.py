@@ -189,7 +189,7 @@ def test_one_slice_is_enough(mr: Bundle) -> None:
 def test_lost_slices_are_not_restored_in_plane(mr: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     mask = Operator(SliceMask((24, 21, 4), (0, 1, 2, 3)), NoNoise(), "declared")
     monkeypatch.setattr(module, "operator_of", lambda *_: mask)
-    with pytest.raises(UsageError, match=r"slice_mask cannot be restored in plane \[restore\.task\]"):
+    with pytest.raises(UsageError, match=r"slice_mask.*\[restore\.task\]"):
         restore(mr_volume((24, 21, 4)), asked("denoise"), bundle=mr)
 
 
