@@ -25,7 +25,7 @@ class PeerOption(StrEnum):
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Folder of .nii.gz scans.", exists=True, file_okay=False)],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of .nii.gz scans.", exists=True, file_okay=False)],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Markdown file to write; .json and .svg beside it.")
     ] = None,
@@ -38,12 +38,16 @@ def evaluate(
     best_nlm: Annotated[
         bool, typer.Option("--best-nlm", help="Also non-local means at the setting that is best for each scan.")
     ] = False,
+    draws: Annotated[
+        int, typer.Option("--draws", min=0, help="Noise draws on one scan of each modality: noise left, contrast kept.")
+    ] = 0,
     settings: Annotated[
         Path | None, typer.Option("--settings", help="Peer settings, instead of those that travel with medsr.")
     ] = None,
     tune: Annotated[
-        bool, typer.Option("--tune", help="Tune the peers on FOLDER and write their settings to -o instead.")
+        bool, typer.Option("--tune", help="Tune the peers on these scans and write their settings to -o instead.")
     ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep what an earlier run left beside -o.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -53,14 +57,16 @@ def evaluate(
     from medsr.evaluate.commands import EvaluateRequest, evaluate_files, tune_file
 
     request = EvaluateRequest(
-        folder=folder,
+        folders=tuple(folders),
         output=output,
         levels=tuple(level or ()),
         slices=slices,
         only=tuple(only or ()),
         peers=peers.value,
         best_nlm=best_nlm,
+        draws=draws,
         settings=settings,
+        resume=resume,
         command=shlex.join(["medsr", *sys.argv[1:]]),
     )
 

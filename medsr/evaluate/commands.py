@@ -8,31 +8,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medsr.errors import UsageError
-from medsr.evaluate.evaluate import Evaluation, evaluate_folder
-from medsr.evaluate.levels import levels_named
-from medsr.evaluate.methods import MethodChoice, PeerChoice
+from medsr.evaluate.evaluate import Evaluation, EvaluationRequest, evaluate
+from medsr.evaluate.figure import figure_svg
+from medsr.evaluate.judge import Row
+from medsr.evaluate.levels import LEVELS, levels_named
+from medsr.evaluate.methods import METHODS, MethodChoice, PeerChoice, bundle_for
 from medsr.evaluate.peers.settings import default_file, load_settings, toml_text
 from medsr.evaluate.tables import document, markdown, provenance_line
 from medsr.evaluate.tune import tune_folder
 from medsr.resources import write_bytes
 
-__all__ = ["EvaluateRequest", "evaluate_files", "tune_file"]
+__all__ = ["EvaluateRequest", "evaluate_files", "rows_done", "tune_file"]
 
 Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateRequest:
-    """Folder and options of one evaluation. command is what the user typed, for the record."""
+    """Folders and options of one evaluation.
 
-    folder: Path
+    resume takes up the rows that an earlier run left beside `output`; command is what the user typed, for the record.
+    """
+
+    folders: tuple[Path, ...]
     output: Path | None = None
     levels: tuple[str, ...] = ()
     slices: int = 6
     only: tuple[str, ...] = ()
     peers: PeerChoice = "fast"
     best_nlm: bool = False
+    draws: int = 0
     settings: Path | None = None
+    resume: bool = False
     command: str = "medsr evaluate"
 
 
@@ -45,23 +52,51 @@ def evaluate_files(request: EvaluateRequest, *, log: Log) -> tuple[str, dict[str
     Refusal : ``evaluate.settings``.
     """
     settings = load_settings(request.settings or default_file())
-    choice = MethodChoice(request.peers, best_nlm=request.best_nlm, settings=settings)
-    evaluation = evaluate_folder(
-        request.folder,
+    wanted = EvaluationRequest(
+        folders=request.folders,
+        choice=MethodChoice(request.peers, best_nlm=request.best_nlm, settings=settings),
         levels=levels_named(request.levels),
         slices=request.slices,
         names=request.only,
-        choice=choice,
-        log=log,
+        draws=request.draws,
     )
-    text, record = markdown(evaluation, command=request.command), document(evaluation, command=request.command)
-    if request.output is not None:
-        _write(request.output, text, record, evaluation)
+    output = request.output
+    done = rows_done(output.with_suffix(".json"), slices=request.slices) if output and request.resume else {}
+    found = evaluate(wanted, log=log, done=done, keep=lambda part: _keep(part, request))
+    text, record = markdown(found, command=request.command), document(found, command=request.command)
+    if output is not None:
+        write_bytes(output, text.encode())
+        write_bytes(output.with_suffix(".json"), _json(record))
+        write_bytes(output.with_suffix(".svg"), figure_svg(found))
     return text, record
 
 
+def rows_done(path: Path, *, slices: int) -> dict[tuple[str, str], list[Row]]:
+    """Rows of an earlier run by (scan, level), where it judged as many slices with the bundles installed today."""
+    if not path.is_file():
+        return {}
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("slices") != slices:
+        return {}
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for entry in record["rows"]:
+        groups.setdefault((entry["case"], entry["level"]), []).append(Row(**entry))
+    installed = {level.name: _installed(level.name) for level in LEVELS}
+    return {
+        key: rows
+        for key, rows in groups.items()
+        if {row.bundle for row in rows if row.bundle} == installed.get(key[1], set())
+    }
+
+
+def _installed(name: str) -> set[str]:
+    level = next(level for level in LEVELS if level.name == name)
+    bundles = (bundle_for(level, method) for method in METHODS)
+    return {bundle.sha256[:12] for bundle in bundles if bundle is not None}
+
+
 def tune_file(request: EvaluateRequest, *, log: Log) -> str:
-    """Tune the peers on the scans of the folder, which must be training scans; returns (and writes) the settings.
+    """Tune the peers on the scans of the folders, which must be training scans; returns (and writes) the settings.
 
     Raises
     ------
@@ -69,23 +104,26 @@ def tune_file(request: EvaluateRequest, *, log: Log) -> str:
     """
     if request.output is not None and request.output.suffix != ".toml":
         raise UsageError("evaluate.tune", f"settings are TOML, not {request.output.suffix or 'without a suffix'}")
-    tuned = tune_folder(
-        request.folder,
-        levels=levels_named(request.levels),
-        slices=request.slices,
-        names=request.only,
-        peers=request.peers,
-        log=log,
-    )
+    tuned = []
+    for folder in request.folders:
+        tuned += tune_folder(
+            folder,
+            levels=levels_named(request.levels),
+            slices=request.slices,
+            names=request.only,
+            peers=request.peers,
+            log=log,
+        )
     text = toml_text(tuned, provenance=provenance_line(request.command))
     if request.output is not None:
         write_bytes(request.output, text.encode())
     return text
 
 
-def _write(path: Path, text: str, record: dict[str, object], evaluation: Evaluation) -> None:
-    from medsr.evaluate.figure import figure_svg
+def _keep(part: Evaluation, request: EvaluateRequest) -> None:
+    if request.output is not None:
+        write_bytes(request.output.with_suffix(".json"), _json(document(part, command=request.command)))
 
-    write_bytes(path, text.encode())
-    write_bytes(path.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
-    write_bytes(path.with_suffix(".svg"), figure_svg(evaluation))
+
+def _json(record: dict[str, object]) -> bytes:
+    return (json.dumps(record, indent=1) + "\n").encode()

@@ -49,9 +49,7 @@ class MethodChoice:
 
 
 def peers_for(level: Level, choice: PeerChoice) -> tuple[Peer, ...]:
-    """The peers of a level; slow ones only where all are wanted."""
-    if choice == "none":
-        return ()
+    """The peers of a level; slow ones only where all are wanted, and at least what stands for the input."""
     if level.task == "denoise":
         peers = DENOISERS
     elif level.keep:
@@ -60,6 +58,8 @@ def peers_for(level: Level, choice: PeerChoice) -> tuple[Peer, ...]:
         peers = tuple(peer for peer in BETWEEN if peer.name != "TVL1 flow")
     else:
         peers = UPSAMPLERS
+    if choice == "none":
+        return () if level.task == "denoise" else peers[:1]
     return tuple(peer for peer in peers if choice == "all" or not peer.slow)
 
 

@@ -49,7 +49,7 @@ class Refused:
 
 
 def read_folder(
-    folder: Path, *, names: tuple[str, ...] = (), table: Path | None = None
+    folder: Path, *, names: tuple[str, ...] = (), table: Path | None = None, alone: bool = True
 ) -> tuple[list[EvaluationScan], list[Refused]]:
     """Every NIfTI scan of `folder` that medsr reads, and the refused ones; nothing is left out unsaid.
 
@@ -58,6 +58,7 @@ def read_folder(
     names : restrict to scans whose name starts with one of these.
     table : roles by file name; validation/evaluation/scans.csv by default. ``files.csv`` beside the scans gives
         subjects, and may say ``scanner_in_train``.
+    alone : False where other folders may hold the scans that are named.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def read_folder(
             refused.append(Refused(path.name, error.code))
             continue
         scans.append(_scan(name, volume, beside.get(path.name, {}), roles.get(path.name, {})))
-    if not scans:
+    if not scans and (alone or not names):
         raise UsageError("evaluate.no_scans", f"no readable .nii.gz scan in {folder.name}")
     return scans, refused
 

@@ -40,6 +40,8 @@ def markdown(evaluation: Evaluation, *, command: str) -> str:
         lines += [*_scan_table(apart), ""]
     if evaluation.repeats:
         lines += ["## Repeated scans, real noise", "", *_repeats(evaluation), ""]
+    if evaluation.draws:
+        lines += ["## Repeated draws on one anatomy", "", *_draws(evaluation), ""]
     lines += [f"Refused: {entry.name} ({entry.code})." for entry in evaluation.refused]
     lines += [f"{line[0].upper()}{line[1:]}." for line in evaluation.skipped]
     return "\n".join(lines).rstrip() + "\n"
@@ -62,6 +64,7 @@ def document(evaluation: Evaluation, *, command: str) -> dict[str, object]:
         "rows": [row_record(row) for row in evaluation.rows],
         "comparisons": comparisons,
         "repeats": [asdict(row) for row in evaluation.repeats],
+        "draws": [asdict(row) for row in evaluation.draws],
         "refused": [asdict(entry) for entry in evaluation.refused],
         "skipped": evaluation.skipped,
     }
@@ -217,6 +220,23 @@ def _repeats(evaluation: Evaluation) -> list[str]:
         f"| {row.group} | {row.method} | {row.error:.2f} | {row.gain:+.2f} | {row.pairs} |"
         for row in evaluation.repeats
     ]
+    return lines
+
+
+def _draws(evaluation: Evaluation) -> list[str]:
+    sizes = list(evaluation.draws[0].kept)
+    lines = [
+        "Middle slice; noise left and its mean frequency relative to the input's; contrast kept of discs of d' 8 that",
+        "were inserted before the noise, with minus without, same noise.",
+        "",
+        "| scan | level | method | draws | noise left | frequency | flat bias | "
+        + "".join(f"kept, {size} | " for size in sizes),
+        "|---" * (7 + len(sizes)) + "|",
+    ]
+    for row in evaluation.draws:
+        kept = " | ".join(f"{row.kept[size]:.2f}" for size in sizes)
+        start = f"| {row.case} | {row.level} | {row.method} | {row.draws} | {row.noise_left:.2f} | {row.frequency:.2f} "
+        lines.append(f"{start}| {row.bias:+.2f} | {kept} |")
     return lines
 
 

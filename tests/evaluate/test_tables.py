@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from support.evaluate_rows import row
 
+from medsr.evaluate.draws import DrawRow
 from medsr.evaluate.evaluate import Evaluation
 from medsr.evaluate.figure import figure_svg
 from medsr.evaluate.repeats import RepeatRow
@@ -26,7 +27,14 @@ def _evaluation() -> Evaluation:
         replace(row("fruit", "fruit", "input", 1), role="outside"),
         replace(row("fruit", "fruit", "net", 2, bundle="abc"), role="outside"),
     ]
-    return Evaluation("made", 3, rows, [RepeatRow("m", "input", 4.4, 0.0, 6)], [Refused("four_d.nii.gz", "nifti.x")])
+    return Evaluation(
+        "made",
+        3,
+        rows,
+        repeats=[RepeatRow("m", "input", 4.4, 0.0, 6)],
+        draws=[DrawRow("a", "MR denoise 3 %", "net", 10, 0.2, 0.8, 0.1, {"4 px": 0.85, "8 px": 0.95})],
+        refused=[Refused("four_d.nii.gz", "nifti.x")],
+    )
 
 
 def test_a_scan_that_lost_to_its_input_is_named_and_marked() -> None:
@@ -59,6 +67,12 @@ def test_the_document_is_json_with_the_same_figures() -> None:
     assert record["schema"] == "medsr.evaluation/1"
     assert len(record["rows"]) == 8
     assert {entry["mean"] for entry in record["comparisons"] if entry["group"].startswith("all")} == {1.75, 0.5}
+
+
+def test_contrast_kept_is_printed_by_diameter() -> None:
+    text = markdown(_evaluation(), command="medsr evaluate made --draws 10")
+    assert "kept, 4 px | kept, 8 px |" in text
+    assert "| a | MR denoise 3 % | net | 10 | 0.20 | 0.80 | +0.10 | 0.85 | 0.95 |" in text
 
 
 def test_the_figure_is_svg_with_a_panel_a_level() -> None:

@@ -1,0 +1,89 @@
+"""The command from folder to Markdown, JSON and figure; taking up again; tuning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from support.volumes import mr_volume
+
+from medsr.errors import UsageError
+from medsr.evaluate.cases import cases_of
+from medsr.evaluate.commands import EvaluateRequest, evaluate_files, rows_done, tune_file
+from medsr.evaluate.levels import levels_named
+from medsr.evaluate.scans import EvaluationScan
+from medsr.evaluate.tune import cropped
+
+
+@pytest.fixture
+def folder(tmp_path: Path, t1_head: Path) -> Path:
+    """A folder with a part of a real slab and one file that is no scan."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    image = nibabel.load(t1_head)
+    part = np.asarray(image.dataobj)[50:122, 90:154, 3:10]
+    nibabel.save(nibabel.Nifti1Image(part, image.affine, image.header), scans / "t1_head.nii.gz")
+    (scans / "broken.nii.gz").write_bytes(b"no scan")
+    return scans
+
+
+@pytest.mark.slow
+def test_a_folder_becomes_a_table_a_document_and_a_figure(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.md"
+    request = EvaluateRequest((folder,), output, levels=("MR denoise 5", "MR x2"), slices=1)
+    text, record = evaluate_files(request, log=[].append)
+    assert output.read_text() == text
+    assert json.loads(output.with_suffix(".json").read_bytes())["rows"] == record["rows"]
+    assert output.with_suffix(".svg").read_bytes().startswith(b"<?xml")
+    assert "| MR denoise 5 % | mr-inplane | 1 of 1 scans |" in text
+    assert "| MR x2 | mr-inplane | 1 of 1 scans |" in text
+    assert "broken.nii.gz (nifti.not_nifti)" in text
+
+
+@pytest.mark.slow
+def test_a_run_is_taken_up_again_without_running_anything_twice(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.md"
+    first = EvaluateRequest((folder,), output, levels=("MR x2",), slices=1, peers="none")
+    evaluate_files(first, log=[].append)
+    said: list[str] = []
+    again = EvaluateRequest((folder,), output, levels=("MR x",), slices=1, peers="none", resume=True)
+    _, record = evaluate_files(again, log=said.append)
+    assert not any("MR x2: A+ y" in line for line in said)
+    assert {row["level"] for row in record["rows"]} == {"MR x2", "MR x4"}
+
+
+def test_rows_of_other_weights_or_another_number_of_slices_are_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    assert rows_done(path, slices=6) == {}
+    path.write_text(json.dumps({"slices": 2, "rows": []}))
+    assert rows_done(path, slices=6) == {}
+
+
+def test_settings_are_written_as_toml_alone(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        tune_file(EvaluateRequest((folder,), tmp_path / "peers.json"), log=[].append)
+    assert error.value.code == "evaluate.tune"
+
+
+@pytest.mark.slow
+def test_tuning_writes_a_setting_for_every_free_peer(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "peers.toml"
+    text = tune_file(EvaluateRequest((folder,), output, levels=("MR denoise 9",), slices=1), log=[].append)
+    assert output.read_text() == text
+    for peer in ("NLM 3-D", "TV", "wavelet"):
+        assert f'[levels."MR denoise 9 %"."{peer}"]' in text
+
+
+def test_a_cropped_case_keeps_its_noise_and_its_operator() -> None:
+    scan = EvaluationScan("scan", "someone", "domain", "unseen", mr_volume((96, 80, 5)))
+    case = next(cases_of(scan, levels_named(("MR denoise 9",)), slices=1))
+    small = cropped(case, 48)
+    assert small.reference.geometry.shape == small.degraded.geometry.shape == (48, 48, 5)
+    assert small.operator.noise == case.operator.noise
+    assert small.operator.linear.fine_shape == (48, 48, 5)
+    place = (slice(24, 72), slice(16, 64))
+    offset = (small.degraded.values - small.reference.values).std()
+    assert offset == pytest.approx((case.degraded.values - case.reference.values)[place].std(), rel=0.05)
