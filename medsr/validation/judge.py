@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,7 @@ CHANNELS = ("R1", "R4", "R1w", "R4w")
 
 _SPECTRUM_SLICES = 24
 _MOST_MAPS = 8
+_PERCENTILE_SAMPLE = 2**18
 _INTERPOLATED = 0.3
 """An outer spectrum below this share of the inner one: the scanner interpolated, and noise there is no noise."""
 
@@ -161,7 +163,7 @@ def _largest_bias(restoration: Restoration) -> float:
     if isinstance(stated, (int, float)) and np.isfinite(stated) and stated > 0:
         return LARGEST_BIAS_SHARE * float(stated)
     values = restoration.measured.values
-    step = max(1, round((values.size / 2**22) ** (1 / 3)))
+    step = math.ceil((values.size / _PERCENTILE_SAMPLE) ** (1 / 3))
     sampled = values[::step, ::step, ::step]
     positive = sampled[sampled > 0]
     return LARGEST_BIAS_SHARE * float(np.percentile(positive, 99.9)) if positive.size else LARGEST_BIAS_SHARE
