@@ -169,3 +169,14 @@ def test_nan_in_a_residual_is_never_silent():
     scan = Scan(SHAPE[:2], np.ones((SHAPE[0], SHAPE[1] // 2 + 1)))
     tally.add(item, scan.scan(item))
     assert tally.result("R4", "").status == "held"
+
+
+def test_a_wrong_level_in_air_makes_no_findings_along_the_rim():
+    """Air whose residual is 2 sd too low, as under a noise level that is too high for it."""
+    shape, rng, findings = (192, 192), np.random.default_rng(10), 0
+    mask = disc_mask(shape)
+    for _ in range(10):
+        u = rng.standard_normal(shape)
+        u[~mask] = 0.3 * u[~mask] - 2.0
+        findings += len(Scan(shape, np.ones((192, 97))).scan(noise_slice(u, mask)).peaks)
+    assert findings <= 1
