@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,8 +18,8 @@ from medsr.validation.local_noise import plane_of
 from medsr.validation.maps import contradicted, shown_slices, supplied
 from medsr.validation.r1_global import LARGEST_BIAS_HU, LARGEST_BIAS_SHARE, GlobalAgreement
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
-from medsr.validation.residual import Measurement, Residuals, SliceResidual
-from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum
+from medsr.validation.residual import Measurement, Residuals
+from medsr.validation.spectrum import outer_share, radial_spectrum
 
 __all__ = ["CHANNELS", "judge"]
 
@@ -27,8 +28,10 @@ CHANNELS = ("R1", "R4", "R1w", "R4w")
 
 _SPECTRUM_SLICES = 24
 _MOST_MAPS = 8
-_INTERPOLATED = 0.3
-"""An outer spectrum below this share of the inner one: the scanner interpolated, and noise there is no noise."""
+_PERCENTILE_SAMPLE = 2**18
+_CORNER_SLICES = 6
+_INTERPOLATED = 0.06
+"""Less than this share of the noise near the Nyquist corner: the scanner interpolated, and its noise is not white."""
 
 _log = logging.getLogger("medsr.validation")
 
@@ -59,13 +62,14 @@ def judge(restoration: Restoration) -> Judgement:
 def _judge(restoration: Restoration) -> Judgement:
     _check(restoration)
     measurement = Measurement(restoration)
-    written = _examine(measurement, restoration.image, "w")
+    white = _white(measurement)
+    written = _examine(measurement, restoration.image, "w", white=white)
     if restoration.estimate is None:
         before = _Examined(_without_estimate(), ())
     elif _same(restoration, restoration.estimate):
         before = _Examined(tuple(replace(item, name=item.name.removesuffix("w")) for item in written.channels), ())
     else:
-        before = _examine(measurement, restoration.estimate, "")
+        before = _examine(measurement, restoration.estimate, "", white=white)
     findings = merged(before.findings, written.findings)
     shown = shown_slices(restoration, findings)
     energy, supplied_maps = supplied(restoration, shown)
@@ -102,11 +106,12 @@ def _check(restoration: Restoration) -> None:
         raise Refusal("judge.shape", fact)
 
 
-def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: str) -> _Examined:
-    """R1 and R4 over every slice; the noise spectrum that whitens comes from at most 24 of them."""
+def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: str, *, white: bool) -> _Examined:
+    """R1 and R4 over every slice; the noise spectrum, where it is not white, comes from the residual of at most 24."""
     restoration, residuals = measurement.restoration, Residuals(measurement, image)
-    sample = _sample(residuals)
-    spectrum = _spectrum(restoration, sample.values(), measurement.plane_shape)
+    chosen = [] if white else _spread_over(measurement.count, _SPECTRUM_SLICES)
+    sample = {item.index: item for item in residuals.slices(chosen)}
+    spectrum = radial_spectrum(((item.u, item.mask) for item in sample.values()), measurement.plane_shape)
     scan, tally = Scan(measurement.plane_shape, spectrum), ScanTally()
     agreement = GlobalAgreement(_largest_bias(restoration))
     maps: dict[int, npt.NDArray[np.float32]] = {}
@@ -126,22 +131,19 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
     return _Examined(channels, findings_of(tally.peaks, restoration, channel=f"R4{suffix}"), maps)
 
 
-def _sample(residuals: Residuals) -> dict[int, SliceResidual]:
-    """Slices for the noise spectrum, spread over the volume; none where the spectrum is known to be white."""
-    measurement = residuals.measurement
-    if measurement.volume.modality == "MR" and measurement.restoration.noise.provenance != "estimated":
-        return {}
-    count = measurement.count
-    chosen = np.unique(np.linspace(0, count - 1, min(count, _SPECTRUM_SLICES)).round().astype(int))
-    return {item.index: item for item in residuals.slices(chosen.tolist())}
+def _white(measurement: Measurement) -> bool:
+    """True for MR with noise up to the Nyquist corner: declared to be so, or seen in the scan itself."""
+    if measurement.volume.modality == "CT":
+        return False
+    if measurement.restoration.noise.provenance == "declared" or not measurement.known:
+        return True
+    planes = (measurement.plane(index) for index in _spread_over(measurement.count, _CORNER_SLICES))
+    return outer_share(planes, measurement.level) > _INTERPOLATED
 
 
-def _spectrum(restoration: Restoration, items: Iterable[SliceResidual], shape: tuple[int, int]) -> Spectrum:
-    """Noise spectrum: of the residual for CT; white for MR unless the residual's outer band is empty (interpolated)."""
-    measured = radial_spectrum(((item.u, item.mask) for item in items), shape)
-    if restoration.measured.modality == "CT" or outer_share(measured) < _INTERPOLATED:
-        return measured
-    return np.ones_like(measured)
+def _spread_over(count: int, most: int) -> list[int]:
+    chosen: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+    return chosen
 
 
 def _without_estimate() -> tuple[ChannelResult, ...]:
@@ -161,7 +163,7 @@ def _largest_bias(restoration: Restoration) -> float:
     if isinstance(stated, (int, float)) and np.isfinite(stated) and stated > 0:
         return LARGEST_BIAS_SHARE * float(stated)
     values = restoration.measured.values
-    step = max(1, round((values.size / 2**22) ** (1 / 3)))
+    step = math.ceil((values.size / _PERCENTILE_SAMPLE) ** (1 / 3))
     sampled = values[::step, ::step, ::step]
     positive = sampled[sampled > 0]
     return LARGEST_BIAS_SHARE * float(np.percentile(positive, 99.9)) if positive.size else LARGEST_BIAS_SHARE

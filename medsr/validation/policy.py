@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from medsr.validation.judge import CHANNELS
 __all__ = ["Policy", "load_policy"]
 
 _KEYS = {"name", "version", "description", "waive_uncalibrated", "required", "most_findings_a_slice", "reject_dprime"}
+_TASKS = ("denoise", "superres", "inpaint")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 
 
@@ -65,23 +68,34 @@ def _parsed(path: Path) -> Policy:
         raise Refusal("policy.broken", f"{path.name} is not TOML") from error
     if set(record) != _KEYS:
         raise Refusal("policy.broken", f"{path.name} must have exactly the keys {sorted(_KEYS)}")
-    required = record["required"]
-    if not isinstance(required, dict) or not required:
-        raise Refusal("policy.broken", f"{path.name} requires no channel")
-    for task, channels in required.items():
-        known = isinstance(channels, list) and channels and set(channels) <= set(CHANNELS)
-        if task not in ("denoise", "superres", "inpaint") or not known:
-            raise Refusal("policy.broken", f"{path.name}: {task} must require some of {list(CHANNELS)}")
-    waived = record["waive_uncalibrated"]
-    limits = (record["most_findings_a_slice"], record["reject_dprime"])
-    if not isinstance(waived, bool) or not all(isinstance(item, (int, float)) and item > 0 for item in limits):
-        raise Refusal("policy.broken", f"{path.name}: a limit or waiver is of the wrong kind")
+    if any(not isinstance(record[key], str) or not record[key] for key in ("name", "version", "description")):
+        raise Refusal("policy.broken", f"{path.name}: name, version and description must be words")
+    if not isinstance(record["waive_uncalibrated"], bool):
+        raise Refusal("policy.broken", f"{path.name}: waive_uncalibrated must be true or false")
     return Policy(
-        name=str(record["name"]),
-        version=str(record["version"]),
-        required={task: tuple(channels) for task, channels in required.items()},
-        waive_uncalibrated=waived,
-        most_findings_a_slice=float(limits[0]),
-        reject_dprime=float(limits[1]),
+        name=record["name"],
+        version=record["version"],
+        required=_required(record["required"], path.name),
+        waive_uncalibrated=record["waive_uncalibrated"],
+        most_findings_a_slice=_limit(record, "most_findings_a_slice", path.name),
+        reject_dprime=_limit(record, "reject_dprime", path.name),
         sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def _required(required: object, file: str) -> dict[str, tuple[str, ...]]:
+    """Channels by task; every task named needs at least one, and every one must be built."""
+    if not isinstance(required, dict) or not required:
+        raise Refusal("policy.broken", f"{file} requires no channel")
+    for task, channels in required.items():
+        known = isinstance(channels, list) and channels and all(name in CHANNELS for name in channels)
+        if task not in _TASKS or not known:
+            raise Refusal("policy.broken", f"{file}: {task} must require some of {list(CHANNELS)}")
+    return {task: tuple(channels) for task, channels in required.items()}
+
+
+def _limit(record: Mapping[str, object], key: str, file: str) -> float:
+    value = record[key]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise Refusal("policy.broken", f"{file}: {key} must be a finite number above 0")
+    return float(value)

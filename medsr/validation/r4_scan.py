@@ -30,6 +30,7 @@ MOST_PEAKS = 40
 
 _RING = 2.0
 _CLIP_OUTSIDE, _CLIP_INSIDE = 4.5, 30.0
+_BLOCK, _MEAN_BLOCKS, _FAR = 4, 3.0, 1e-3
 _MAD = 1.4826
 _SPREAD_SAMPLE = 4000
 _SUPPRESSION = 0.75
@@ -122,10 +123,15 @@ class Scan:
         """Whitened spectrum of u.
 
         The residual is never cut at the mask: whitening turns that step into hundreds of false findings. It is
-        clipped hard outside the body alone; a clip inside would hide small strong lesions.
+        clipped hard outside the body alone; a clip inside would hide small strong lesions. Air takes the local mean
+        of the body beside it: where a noise level is too high for it, its own mean makes a step at the rim.
         """
         bound = np.where(item.mask, np.float32(_CLIP_INSIDE), np.float32(_CLIP_OUTSIDE))
-        white: npt.NDArray[np.complex64] = fft.rfft2(np.clip(item.u, -bound, bound)) * self.whitening
+        clipped = np.clip(item.u, -bound, bound)
+        outside = ~item.mask
+        if outside.any():
+            clipped[outside] -= (_local_mean(clipped, outside) - _local_mean(clipped, item.mask))[outside]
+        white: npt.NDArray[np.complex64] = fft.rfft2(clipped) * self.whitening
         return white
 
     def _peaks(self, item: SliceResidual, best: Map, scale: npt.NDArray[np.int8], threshold: float) -> tuple[Peak, ...]:
@@ -187,6 +193,20 @@ class ScanTally:
         words = f"{len(self.peaks)} places beyond {THRESHOLD} noise sd; spread of the scan {spread:.2f} noise sd"
         status: ChannelStatus = "passed" if finite and not self.peaks else "held"
         return ChannelResult(name, "range", status, value, THRESHOLD, p, may="verify", note=f"{words}; {note}")
+
+
+def _local_mean(values: Map, inside: npt.NDArray[np.bool_]) -> Map:
+    """Mean of the values `inside` within some 12 px, of all of them where none is near; smooth, on the whole grid."""
+    rows, columns = (-(-size // _BLOCK) * _BLOCK for size in values.shape)
+    padded = np.zeros((2, rows, columns), np.float32)
+    padded[0, : values.shape[0], : values.shape[1]] = np.where(inside, values, 0)
+    padded[1, : values.shape[0], : values.shape[1]] = inside
+    blocks = padded.reshape(2, rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).mean((2, 4))
+    total, weight = ndimage.gaussian_filter(blocks, (0, _MEAN_BLOCKS, _MEAN_BLOCKS))
+    overall = total.sum() / max(weight.sum(), _FAR)
+    mean = np.repeat(np.repeat((total + _FAR * overall) / (weight + _FAR), _BLOCK, 0), _BLOCK, 1)
+    smooth: Map = ndimage.uniform_filter(mean, _BLOCK, mode="nearest")[: values.shape[0], : values.shape[1]]
+    return smooth
 
 
 def _spread(values: Map) -> float:

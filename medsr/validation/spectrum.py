@@ -70,12 +70,22 @@ def resampled(spectrum: Spectrum, side: int) -> Spectrum:
     return normal
 
 
-def outer_share(spectrum: Spectrum) -> float:
-    """Power near the Nyquist corner over power at a quarter of the band; small where a scanner interpolated."""
-    rows, columns = spectrum.shape[0], (spectrum.shape[1] - 1) * 2
-    inner = spectrum[: max(1, rows // 8), : max(1, columns // 8)].mean()
-    outer = spectrum[3 * rows // 8 : rows // 2 + 1, 3 * columns // 8 :].mean()
-    return float(outer / inner) if inner > 0 else 0.0
+def outer_share(planes: Iterable[npt.NDArray[np.float32]], sigma: float) -> float:
+    """Power of a scan near the Nyquist corner in units of white noise of `sigma`; far below 1 where it interpolated.
+
+    A scanner that interpolates leaves the corner of the spectrum empty, whatever the anatomy; signal there only adds.
+    Pixels that are exactly 0 were masked and hold no noise.
+    """
+    shares = []
+    for plane in planes:
+        window = np.hanning(plane.shape[0])[:, None] * np.hanning(plane.shape[1])[None]
+        noisy = float((window**2 * (plane != 0)).sum())
+        if noisy > 0:
+            power = np.abs(fft.rfft2(plane * window)) ** 2
+            rows, columns = plane.shape
+            corner = power[3 * rows // 8 : rows // 2 + 1, 3 * columns // 8 :]
+            shares.append(float(np.median(corner)) / (np.log(2) * noisy * sigma**2))
+    return float(np.median(shares)) if shares else 0.0
 
 
 def window_variance(spectrum: Spectrum, mask: npt.NDArray[np.bool_]) -> float:
