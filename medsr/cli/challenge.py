@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medsr.cli.console import say, set_verbosity, write_json
+from medsr.cli.console import command_typed, say, set_verbosity, write_json
 from medsr.cli.options import Json, Quiet, Verbose
 
 __all__ = ["challenge"]
@@ -41,7 +41,8 @@ def challenge(
         folders, plan=plan, only=tuple(only or ()), skip=tuple(skip or ()), log=lambda line: say(line, quiet=quiet)
     )
     record = challenge_record(result, plan)
-    text = challenge_markdown(result, source=", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders))
+    source = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
+    text = challenge_markdown(result, source=source, command=command_typed())
     if output:
         write_bytes(output, (text + "\n").encode())
         write_bytes(output.with_suffix(".json"), (dumps(record, indent=1) + "\n").encode())

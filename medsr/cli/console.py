@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ __all__ = [
     "EXIT_INTERRUPTED",
     "EXIT_OF_WORD",
     "EXIT_REJECTED",
+    "command_typed",
     "progress_bar",
     "say",
     "say_error",
@@ -65,6 +67,11 @@ def set_verbosity(*, verbose: bool) -> None:
     if verbose:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
         logging.getLogger("medsr").setLevel(logging.DEBUG)
+
+
+def command_typed() -> str:
+    """The command line of this process, to stand beside the figures it prints."""
+    return shlex.join(["medsr", *sys.argv[1:]])
 
 
 @contextmanager

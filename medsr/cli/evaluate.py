@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medsr.cli.console import say, set_verbosity, write_json
+from medsr.cli.console import command_typed, say, set_verbosity, write_json
 from medsr.cli.options import Json, Quiet, Verbose
 
 __all__ = ["evaluate"]
@@ -67,7 +65,7 @@ def evaluate(
         draws=draws,
         settings=settings,
         resume=resume,
-        command=shlex.join(["medsr", *sys.argv[1:]]),
+        command=command_typed(),
     )
 
     def log(line: str) -> None:

@@ -18,7 +18,7 @@ from medsr.physics.support import cut_to_support, spectral_edges
 from medsr.pipeline.degrade import DegradeRequest, degrade
 from medsr.volume import Volume
 
-__all__ = ["Case", "cases_of", "real_pair", "seed_of", "stack_of", "supported"]
+__all__ = ["Case", "cases_of", "real_pair", "seed_of", "slab", "stack_of", "supported"]
 
 Array = npt.NDArray[np.float32]
 
@@ -56,9 +56,9 @@ def cases_of(scan: EvaluationScan, levels: tuple[Level, ...], *, slices: int) ->
         if placed is None:
             continue
         first, last, judged = placed
-        slab = _slab(scan.volume, first, last, multiple=4 if level.scale else 1)
+        part = slab(scan.volume, first, last, multiple=4 if level.scale else 1)
         if level.scale and level.modality == "MR":
-            slab = supported(slab)
+            part = supported(part)
         seed = seed_of(scan.subject, level.name)
         request = DegradeRequest(
             level.task,
@@ -69,7 +69,7 @@ def cases_of(scan: EvaluationScan, levels: tuple[Level, ...], *, slices: int) ->
             keep=level.keep,
             seed=seed,
         )
-        yield Case(scan, level, slab, degrade(slab, request), judged, seed)
+        yield Case(scan, level, part, degrade(part, request), judged, seed)
 
 
 def real_pair(low: EvaluationScan, full: EvaluationScan, *, slices: int) -> Case:
@@ -157,7 +157,7 @@ def _placed_between(count: int, keep: int, slices: int) -> tuple[int, int, tuple
     return first, first + length, judged
 
 
-def _slab(volume: Volume, first: int, last: int, *, multiple: int) -> Volume:
+def slab(volume: Volume, first: int, last: int, *, multiple: int = 1) -> Volume:
     """Slices first to last; with `multiple`, cut to an in-plane matrix that it divides (the affine stays true)."""
     axis = volume.geometry.slice_axis
     place = [slice(None)] * 3

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from medsr.evaluate.cases import LEVELS, Level, read_folder, slab_of
+from medsr.evaluate.cases import slab
+from medsr.evaluate.levels import LEVELS, Level
+from medsr.evaluate.scans import read_folder
 from medsr.io.encoding import as_stored
 from medsr.models.bundle import Bundle, find_bundle
 from medsr.physics import Identity, MagnitudeNoise, Operator, ProjectionNoise
@@ -19,7 +21,6 @@ from medsr.records import Judgement, Restoration
 from medsr.restore.operators import declared_operator
 from medsr.restore.request import RestoreRequest
 from medsr.restore.restore import restore
-from medsr.train.scans import subjects_of
 from medsr.validation.challenge import (
     Arm,
     Lesion,
@@ -112,7 +113,7 @@ def challenge_scan(
     name: str, volume: Volume, subject: str, level: Level, places: int, *, plan: ChallengePlan, bundle: Bundle
 ) -> tuple[list[Outcome], Twin]:
     """One scan at one level: a clean twin, and every arm at every d' on a second, independent draw of the noise."""
-    reference = slab_of(volume, plan.slices, even=level.task == "superres")
+    reference = _middle(volume, plan.slices)
     untouched = _restored(reference, level, _seed(subject, level, "clean"), bundle)
     twin = _twin(judge(untouched), untouched, name=name, subject=subject, level=level)
     clean = _restored(reference, level, _seed(subject, level, "planted"), bundle)
@@ -149,17 +150,26 @@ def _scans(
     folders: Sequence[Path], *, only: tuple[str, ...], skip: tuple[str, ...], result: Challenge
 ) -> Iterator[tuple[str, Volume, str, Bundle]]:
     for folder in folders:
-        subjects = subjects_of(folder)
-        for name, volume in read_folder(folder, log_refused=result.left_out):
-            if (only and not name.startswith(only)) or (skip and name.startswith(skip)):
-                result.left_out.append(f"{name}: not asked for")
-                continue
-            bundle = find_bundle(volume.modality, task="denoise")
-            outside = _outside(volume, bundle)
-            if outside:
-                result.left_out.append(f"{name}: {outside}")
-                continue
-            yield name, volume, subjects.get(f"{name}.nii.gz", name), bundle
+        scans, refused = read_folder(folder)
+        result.left_out += [f"{entry.name}: {entry.code}" for entry in refused]
+        for scan in scans:
+            bundle = find_bundle(scan.volume.modality, task="denoise")
+            if (only and not scan.name.startswith(only)) or (skip and scan.name.startswith(skip)):
+                reason = "not asked for"
+            elif scan.role != "domain":
+                reason = scan.note or f"stands apart as {scan.role}"
+            else:
+                reason = _outside(scan.volume, bundle)
+            if reason:
+                result.left_out.append(f"{scan.name}: {reason}")
+            else:
+                yield scan.name, scan.volume, scan.subject, bundle
+
+
+def _middle(volume: Volume, slices: int) -> Volume:
+    count = volume.geometry.shape[volume.geometry.slice_axis]
+    first = max(0, count // 2 - slices // 2)
+    return slab(volume, first, min(count, first + slices))
 
 
 def _outside(volume: Volume, bundle: Bundle) -> str:

@@ -12,9 +12,9 @@ from medsr.validation.intervals import clopper_pearson, cluster_bootstrap, poiss
 __all__ = ["challenge_markdown", "found_cells", "rate_cells"]
 
 
-def challenge_markdown(challenge: Challenge, *, source: str) -> str:
+def challenge_markdown(challenge: Challenge, *, source: str, command: str) -> str:
     """All tables of one challenge."""
-    lines = [f"# Challenge of the gate on {source}", "", provenance_line().replace("medsr evaluate", "medsr challenge")]
+    lines = [f"# Challenge of the gate on {source}", "", provenance_line(command)]
     lines += [f"- {modality}: bundle {name}" for modality, name in challenge.bundles.items()]
     lines += ["", "## Lesions found at their place with the right sign", "", *_found_table(challenge.outcomes)]
     lines += ["", "## Findings on clean twins", "", *_twin_table(challenge.twins)]

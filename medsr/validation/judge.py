@@ -86,6 +86,7 @@ def _judge(restoration: Restoration) -> Judgement:
             "supplied": supplied_maps,
         },
         limits=limits_of(restoration),
+        codes=("no_preprojection",) if restoration.estimate is None else (),
     )
 
 
@@ -147,7 +148,7 @@ def _spread_over(count: int, most: int) -> list[int]:
 
 
 def _without_estimate() -> tuple[ChannelResult, ...]:
-    note = "no_preprojection: the estimate before projection is not there, so agreement proves nothing"
+    note = "the estimate before projection is not there, so agreement proves nothing"
     return (
         ChannelResult("R1", "range", "not_assessed", None, 1.0, may="reject", note=note),
         ChannelResult("R4", "range", "not_assessed", None, THRESHOLD, may="verify", note=note),
