@@ -39,6 +39,9 @@ def evaluate(
     draws: Annotated[
         int, typer.Option("--draws", min=0, help="Noise draws on one scan of each modality: noise left, contrast kept.")
     ] = 0,
+    window: Annotated[
+        int | None, typer.Option("--window", min=64, help="Denoise so many middle pixels only; BM4D is slow.")
+    ] = None,
     settings: Annotated[
         Path | None, typer.Option("--settings", help="Peer settings, instead of those that travel with medsr.")
     ] = None,
@@ -63,6 +66,7 @@ def evaluate(
         peers=peers.value,
         best_nlm=best_nlm,
         draws=draws,
+        window=window,
         settings=settings,
         resume=resume,
         command=command_typed(),

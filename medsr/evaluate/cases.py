@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medsr.evaluate.levels import REAL_LOW_DOSE, THINNEST_MM, Level
+from medsr.evaluate.metrics import body_mask_ct, foreground_mr
 from medsr.evaluate.scans import EvaluationScan
 from medsr.physics import Identity, Operator, ProjectionNoise
 from medsr.physics.estimate import estimate_noise
@@ -18,7 +19,7 @@ from medsr.physics.support import cut_to_support, spectral_edges
 from medsr.pipeline.degrade import DegradeRequest, degrade
 from medsr.volume import Volume
 
-__all__ = ["Case", "cases_of", "real_pair", "seed_of", "slab", "stack_of", "supported"]
+__all__ = ["Case", "cases_of", "cropped", "real_pair", "seed_of", "slab", "stack_of", "supported"]
 
 Array = npt.NDArray[np.float32]
 
@@ -47,8 +48,14 @@ class Case:
         return Operator.from_record(record if isinstance(record, dict) else {})
 
 
-def cases_of(scan: EvaluationScan, levels: tuple[Level, ...], *, slices: int) -> Iterator[Case]:
-    """Every level that fits the scan's modality and spacing; `slices` are judged, from the middle of the stack."""
+def cases_of(
+    scan: EvaluationScan, levels: tuple[Level, ...], *, slices: int, window: int | None = None
+) -> Iterator[Case]:
+    """Every level that fits the scan's modality and spacing; `slices` are judged, from the middle of the stack.
+
+    With `window`, denoising cases are cut to a square of so many pixels around the middle of the foreground, after
+    the noise was added: denoisers look no farther than some pixels, and BM4D takes two minutes a megapixel.
+    """
     for level in levels:
         if level.modality != scan.volume.modality:
             continue
@@ -69,10 +76,11 @@ def cases_of(scan: EvaluationScan, levels: tuple[Level, ...], *, slices: int) ->
             keep=level.keep,
             seed=seed,
         )
-        yield Case(scan, level, part, degrade(part, request), judged, seed)
+        case = Case(scan, level, part, degrade(part, request), judged, seed)
+        yield cropped(case, window) if window and level.task == "denoise" else case
 
 
-def real_pair(low: EvaluationScan, full: EvaluationScan, *, slices: int) -> Case:
+def real_pair(low: EvaluationScan, full: EvaluationScan, *, slices: int, window: int | None = None) -> Case:
     """A scan taken (or published) at a fraction of the dose, against the same slices at full dose.
 
     The noise that the lower dose added is told to all methods: the difference of the two blind estimates.
@@ -88,7 +96,8 @@ def real_pair(low: EvaluationScan, full: EvaluationScan, *, slices: int) -> Case
     ).to_record()
     measured = replace(low.volume, degradation={"operator": operator})
     level = Level(REAL_LOW_DOSE, "denoise", "CT", dose=low.dose)
-    return Case(low, level, full.volume, measured, judged, seed_of(low.subject, level.name))
+    case = Case(low, level, full.volume, measured, judged, seed_of(low.subject, level.name))
+    return cropped(case, window) if window else case
 
 
 def seed_of(subject: str, level: str) -> int:
@@ -171,3 +180,28 @@ def slab(volume: Volume, first: int, last: int, *, multiple: int = 1) -> Volume:
     padding = None if volume.padding is None else np.asfortranarray(volume.padding[tuple(place)])
     values = np.asfortranarray(volume.values[tuple(place)])
     return replace(volume, values=values, geometry=geometry, padding=padding, degradation=None)
+
+
+def cropped(case: Case, side: int) -> Case:
+    """The case within a square of at most `side` pixels around the middle of its foreground, noise and all."""
+    stack = stack_of(case.reference.values, case.reference)
+    mask = _foreground(stack, case.reference.modality).any(0)
+    geometry = case.reference.geometry
+    place, shape = [slice(None)] * 3, list(geometry.shape)
+    for axis, centre, size in zip(geometry.in_plane_axes, np.argwhere(mask).mean(0), stack.shape[1:], strict=True):
+        first = int(np.clip(round(centre) - side // 2, 0, max(0, size - side)))
+        place[axis] = slice(first, first + side)
+        shape[axis] = min(side, size)
+    small = replace(geometry, shape=(shape[0], shape[1], shape[2]))
+    operator = case.operator
+    record = Operator(Identity(small.shape, small.slice_axis), operator.noise, operator.provenance).to_record()
+
+    def cut(volume: Volume, degradation: dict[str, object] | None) -> Volume:
+        values = np.asfortranarray(volume.values[tuple(place)])
+        return replace(volume, values=values, geometry=small, padding=None, degradation=degradation)
+
+    return replace(case, reference=cut(case.reference, None), degraded=cut(case.degraded, {"operator": record}))
+
+
+def _foreground(stack: Array, modality: str) -> npt.NDArray[np.bool_]:
+    return body_mask_ct(stack) if modality == "CT" else foreground_mr(stack)

@@ -38,6 +38,7 @@ class EvaluateRequest:
     peers: PeerChoice = "fast"
     best_nlm: bool = False
     draws: int = 0
+    window: int | None = None
     settings: Path | None = None
     resume: bool = False
     command: str = "medsr evaluate"
@@ -59,9 +60,10 @@ def evaluate_files(request: EvaluateRequest, *, log: Log) -> tuple[str, dict[str
         slices=request.slices,
         names=request.only,
         draws=request.draws,
+        window=request.window,
     )
     output = request.output
-    done = rows_done(output.with_suffix(".json"), slices=request.slices) if output and request.resume else {}
+    done = rows_done(output.with_suffix(".json"), wanted) if output and request.resume else {}
     found = evaluate(wanted, log=log, done=done, keep=lambda part: _keep(part, request))
     text, record = markdown(found, command=request.command), document(found, command=request.command)
     if output is not None:
@@ -71,12 +73,12 @@ def evaluate_files(request: EvaluateRequest, *, log: Log) -> tuple[str, dict[str
     return text, record
 
 
-def rows_done(path: Path, *, slices: int) -> dict[tuple[str, str], list[Row]]:
-    """Rows of an earlier run by (scan, level), where it judged as many slices with the bundles installed today."""
+def rows_done(path: Path, wanted: EvaluationRequest) -> dict[tuple[str, str], list[Row]]:
+    """Rows of an earlier run by (scan, level), where it judged the same pixels with the bundles installed today."""
     if not path.is_file():
         return {}
     record = json.loads(path.read_text(encoding="utf-8"))
-    if record.get("slices") != slices:
+    if (record.get("slices"), record.get("window")) != (wanted.slices, wanted.window):
         return {}
     groups: dict[tuple[str, str], list[Row]] = {}
     for entry in record["rows"]:
@@ -112,6 +114,7 @@ def tune_file(request: EvaluateRequest, *, log: Log) -> str:
             slices=request.slices,
             names=request.only,
             peers=request.peers,
+            window=request.window,
             log=log,
         )
     text = toml_text(tuned, provenance=provenance_line(request.command))

@@ -83,7 +83,7 @@ def draw_rows(
 def _methods(case: Case, peers: PeerChoice, settings: Mapping[tuple[str, str], Setting]) -> Iterator[tuple[str, Run]]:
     yield "input", lambda volume: stack_of(volume.values, volume)
     for peer in peers_for(case.level, peers):
-        setting, _ = setting_for(peer, case.level.name, settings, dose=case.level.dose)
+        setting, _ = setting_for(peer, case.level.name, settings, problem=Problem.of(case))
 
         def classical(volume: Volume, peer: object = peer, setting: Setting = setting) -> Array:
             problem = Problem.of(replace(case, degraded=volume))

@@ -30,6 +30,7 @@ class Evaluation:
     source: str
     slices: int
     rows: list[Row]
+    window: int | None = None
     repeats: list[RepeatRow] = field(default_factory=list)
     draws: list[DrawRow] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -47,6 +48,7 @@ class EvaluationRequest:
     names : restrict to scans whose name starts with one of these.
     choice : of peers and their settings.
     draws : noise draws on one scan of each modality, 0 for none.
+    window : denoise within so many pixels of the middle of the foreground only; None is the whole slice.
     """
 
     folders: tuple[Path, ...]
@@ -55,6 +57,7 @@ class EvaluationRequest:
     slices: int = 6
     names: tuple[str, ...] = ()
     draws: int = 0
+    window: int | None = None
 
 
 def evaluate(
@@ -78,8 +81,8 @@ def evaluate(
     scans, refused = _read(request)
     source = ", ".join(folder.name for folder in request.folders)
     said: dict[str, None] = {}
-    found = Evaluation(source, request.slices, [], refused=refused)
-    for case in _cases(scans, request.levels, slices=request.slices):
+    found = Evaluation(source, request.slices, [], window=request.window, refused=refused)
+    for case in _cases(scans, request):
         rows = (done or {}).get((case.scan.name, case.level.name))
         if rows is None:
             rows = list(evaluate_case(case, request.choice, log=said.setdefault))
@@ -126,7 +129,8 @@ def evaluate_case(case: Case, choice: MethodChoice, *, log: Log) -> Iterator[Row
     for method in METHODS:
         bundle = bundle_for(case.level, method)
         if bundle is None:
-            log(f"skipped {method} at {case.level.name}: no bundle is installed")
+            plane = "through plane" if case.level.through_plane else "in plane"
+            log(f"no {method} bundle is installed for {case.level.modality} {plane}, {case.level.task}")
             continue
         try:
             yield restored_row(case, judge, method, bundle)
@@ -134,13 +138,13 @@ def evaluate_case(case: Case, choice: MethodChoice, *, log: Log) -> Iterator[Row
             log(f"skipped {bundle.name} at {case.level.name}: {error}")
 
 
-def _cases(scans: list[EvaluationScan], levels: tuple[Level, ...], *, slices: int) -> Iterator[Case]:
+def _cases(scans: list[EvaluationScan], request: EvaluationRequest) -> Iterator[Case]:
     """Simulated cases of every scan that is not judged by its repetitions; real pairs as they are."""
     by_name = {scan.name: scan for scan in scans}
     for scan in scans:
         if scan.role == "low_dose":
             partner = by_name.get(scan.partner)
-            if partner is not None and any(level.dose for level in levels):
-                yield real_pair(scan, partner, slices=slices)
+            if partner is not None and any(level.dose for level in request.levels):
+                yield real_pair(scan, partner, slices=request.slices, window=request.window)
         elif scan.role != "repeats":
-            yield from cases_of(scan, levels, slices=slices)
+            yield from cases_of(scan, request.levels, slices=request.slices, window=request.window)

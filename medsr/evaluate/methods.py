@@ -74,7 +74,7 @@ def peer_rows(case: Case, judge: Judge, choice: MethodChoice, *, log: Log) -> It
         except MissingExtra as error:
             log(f"skipped {peer.name}: {error.fact}")
             continue
-        setting, tuned = setting_for(peer, case.level.name, choice.settings, dose=case.level.dose)
+        setting, tuned = setting_for(peer, case.level.name, choice.settings, problem=problem)
         image, used = measured(lambda peer=peer, setting=setting: peer.run(problem, setting.strength))  # type: ignore[misc]
         words = setting.words() if tuned or len(peer.strengths) > 1 else ""
         yield judge.row(

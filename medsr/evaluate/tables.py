@@ -31,6 +31,8 @@ def markdown(evaluation: Evaluation, *, command: str) -> str:
     rows = [row for row in evaluation.rows if row.role == "domain"]
     lines = [f"# Evaluation on {evaluation.source}", "", provenance_line(command), ""]
     lines += [f"{evaluation.slices} middle slices of each scan are judged; the unit is the subject.", ""]
+    if evaluation.window:
+        lines += [f"Denoising within {evaluation.window} x {evaluation.window} px of the middle of the foreground.", ""]
     lines += _summary(rows)
     for level in _levels(rows):
         lines += [f"## {level}", "", *_level(rows, level)]
@@ -61,6 +63,7 @@ def document(evaluation: Evaluation, *, command: str) -> dict[str, object]:
         "printed": provenance_line(command),
         "source": evaluation.source,
         "slices": evaluation.slices,
+        "window": evaluation.window,
         "rows": [row_record(row) for row in evaluation.rows],
         "comparisons": comparisons,
         "repeats": [asdict(row) for row in evaluation.repeats],

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from medsr.errors import MissingExtra
-from medsr.evaluate.cases import Case, cases_of, stack_of
+from medsr.evaluate.cases import Case, cases_of
 from medsr.evaluate.judge import Judge
 from medsr.evaluate.levels import Level
 from medsr.evaluate.methods import PeerChoice, peers_for
 from medsr.evaluate.peers.peer import Peer, Setting, finished, require, settings_of
 from medsr.evaluate.peers.problem import Problem
 from medsr.evaluate.peers.settings import Tuned
-from medsr.evaluate.scans import EvaluationScan, read_folder
-from medsr.physics import Identity, Operator
-from medsr.volume import Volume
+from medsr.evaluate.scans import read_folder
 
 __all__ = ["best_setting", "tune_folder"]
 
 Log = Callable[[str], None]
-_SIDE = 128
 Scores = dict[Setting, dict[str, list[float]]]
 
 
@@ -34,19 +30,25 @@ def tune_folder(
     slices: int,
     names: tuple[str, ...] = (),
     peers: PeerChoice = "all",
+    window: int | None = None,
     log: Log,
 ) -> list[Tuned]:
     """The best setting of every peer at every level, by the mean over subjects of the level's metric.
 
-    Peers without a free parameter are left out. `names` picks the scans, by their beginnings. Denoisers are tuned on
-    the middle 128 px of the foreground: they look no farther than some pixels, and BM4D takes a minute a megapixel.
+    Peers without a free parameter are left out. `names` picks the scans, by their beginnings; `window` as in
+    :func:`medsr.evaluate.cases.cases_of`.
     """
     scans, _ = read_folder(folder, names=names, alone=False)
     tuned = []
     for level in levels:
-        cases = [case for scan in scans for case in _domain_cases(scan, level, slices)]
+        cases = [
+            case
+            for scan in scans
+            if scan.role == "domain"
+            for case in cases_of(scan, (level,), slices=slices, window=window)
+        ]
         for peer in peers_for(level, peers) if cases else ():
-            if len(peer.strengths) == 1:
+            if len(peer.strengths) == 1 and not peer.denoises:
                 continue
             try:
                 require(peer)
@@ -77,30 +79,3 @@ def best_setting(peer: Peer, level: Level, cases: list[Case]) -> Tuned:
 
 def _mean(by_subject: dict[str, list[float]]) -> float:
     return float(np.mean([np.mean(values) for values in by_subject.values()]))
-
-
-def _domain_cases(scan: EvaluationScan, level: Level, slices: int) -> Iterator[Case]:
-    if scan.role == "domain":
-        for case in cases_of(scan, (level,), slices=slices):
-            yield cropped(case, _SIDE) if level.task == "denoise" else case
-
-
-def cropped(case: Case, side: int) -> Case:
-    """The case within a square of at most `side` pixels around the middle of its foreground, noise and all."""
-    stack = stack_of(case.reference.values, case.reference)
-    mask = Judge(case).mask.any(0)
-    geometry = case.reference.geometry
-    place, shape = [slice(None)] * 3, list(geometry.shape)
-    for axis, centre, size in zip(geometry.in_plane_axes, np.argwhere(mask).mean(0), stack.shape[1:], strict=True):
-        first = int(np.clip(round(centre) - side // 2, 0, max(0, size - side)))
-        place[axis] = slice(first, first + side)
-        shape[axis] = min(side, size)
-    small = replace(geometry, shape=(shape[0], shape[1], shape[2]))
-    operator = case.operator
-    record = Operator(Identity(small.shape, small.slice_axis), operator.noise, operator.provenance).to_record()
-
-    def cut(volume: Volume, degradation: dict[str, object] | None) -> Volume:
-        values = np.asfortranarray(volume.values[tuple(place)])
-        return replace(volume, values=values, geometry=small, padding=None, degradation=degradation)
-
-    return replace(case, reference=cut(case.reference, None), degraded=cut(case.degraded, {"operator": record}))

@@ -165,12 +165,16 @@ def test_settings_survive_their_file(tmp_path: Path) -> None:
     tuned = Tuned("CT quarter dose", "NLM 3-D", Setting(0.8, blend=0.25), 12.3, 5)
     path.write_text(toml_text([tuned], provenance="printed by a test"))
     settings = load_settings(path)
+    problem = Problem.of(_case("CT quarter"))
     assert settings == {("CT quarter dose", "NLM 3-D"): tuned.setting}
-    assert setting_for(DENOISERS[0], "CT quarter dose", settings, dose=0.25) == (tuned.setting, True)
+    assert setting_for(DENOISERS[0], "CT quarter dose", settings, problem=problem) == (tuned.setting, True)
 
 
-def test_untuned_peers_run_at_the_middle_of_their_grid_blended_by_the_dose() -> None:
-    assert setting_for(DENOISERS[0], "CT tenth dose", {}, dose=0.1) == (Setting(0.8, blend=0.1), False)
+def test_untuned_peers_run_at_the_middle_of_their_grid_corrected_or_blended_by_the_dose() -> None:
+    ct, mr = Problem.of(_case("CT tenth")), Problem.of(_case("MR denoise 5"))
+    assert setting_for(DENOISERS[0], "CT tenth dose", {}, problem=ct) == (Setting(0.6, blend=0.1), False)
+    assert setting_for(DENOISERS[0], "MR denoise 5 %", {}, problem=mr) == (Setting(0.6, corrected=True), False)
+    assert setting_for(BETWEEN[0], "MR gaps 1 of 2", {}, problem=mr) == (Setting(1.0), False)
 
 
 def test_broken_settings_are_refused(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ DENOISERS: tuple[Peer, ...] = (
     Peer("TV", total_variation, (0.5, 0.7, 0.9, 1.2, 1.6), denoises=True),
     Peer("wavelet", wavelet, (0.6, 0.8, 1.0, 1.2), denoises=True),
     Peer("DIPY nlmeans", dipy_nlmeans, (0.7, 1.0, 1.3), module="dipy", extra="peers", slow=True, denoises=True),
-    Peer("BM3D", bm3d_slices, (0.85, 1.0, 1.2), module="bm3d", extra="peers-nc", slow=True, denoises=True),
-    Peer("BM4D", bm4d_stack, (0.85, 1.0, 1.2), module="bm4d", extra="peers-nc", slow=True, denoises=True),
+    Peer("BM3D", bm3d_slices, module="bm3d", extra="peers-nc", slow=True, denoises=True),
+    Peer("BM4D", bm4d_stack, module="bm4d", extra="peers-nc", slow=True, denoises=True),
 )
 """Denoisers in the order of the tables. BM3D and BM4D are licensed for non-commercial use only."""

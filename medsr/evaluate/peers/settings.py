@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medsr.errors import Refusal
 from medsr.evaluate.peers.peer import Peer, Setting
+from medsr.evaluate.peers.problem import Problem
 from medsr.resources import data_root
 
 __all__ = ["Tuned", "default_file", "load_settings", "setting_for", "toml_text"]
@@ -51,13 +52,15 @@ def load_settings(path: Path) -> dict[tuple[str, str], Setting]:
 
 
 def setting_for(
-    peer: Peer, level: str, settings: Mapping[tuple[str, str], Setting], *, dose: float | None
+    peer: Peer, level: str, settings: Mapping[tuple[str, str], Setting], *, problem: Problem
 ) -> tuple[Setting, bool]:
-    """The tuned setting, or the usual one (blended by the dose where there is one); True if it was tuned."""
+    """The tuned setting, or the usual one (corrected, or blended by the dose); True if it was tuned."""
     found = settings.get((level, peer.name))
     if found is not None:
         return found, True
-    return Setting(peer.usual, blend=(dose or 0.0) if peer.denoises else 0.0), False
+    if not peer.denoises:
+        return Setting(peer.usual), False
+    return Setting(peer.usual, corrected=problem.magnitude, blend=problem.dose or 0.0), False
 
 
 def toml_text(tuned: list[Tuned], *, provenance: str) -> str:
