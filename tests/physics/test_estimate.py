@@ -12,7 +12,7 @@ from scipy import ndimage
 from support.volumes import MADE, ct_volume, geometry, head, mr_volume
 
 from medsr.io import read
-from medsr.physics import MagnitudeNoise
+from medsr.physics import MagnitudeNoise, estimate
 from medsr.physics.ct_noise import noise_fields
 from medsr.physics.estimate import NoiseEstimate, estimate_noise
 from medsr.volume import Volume
@@ -49,6 +49,19 @@ def test_masked_air_leaves_the_estimate_to_tissue() -> None:
     found = estimate_noise(replace(volume, values=values))
     assert found.air is None
     assert found.sigma == pytest.approx(40.0, rel=0.06)
+
+
+def test_the_rim_of_a_mask_is_not_taken_for_air() -> None:
+    """A ramp from nothing to twice its mean has the deviation of Rayleigh noise, until its plane is taken out."""
+    rng = np.random.default_rng(0)
+    plane = 1000 + 5 * rng.normal(0, 1, (128, 128))
+    plane[:, :8] = np.linspace(10, 190, 8)[None] + 5 * rng.normal(0, 1, (128, 8))
+    plane[:8] = np.linspace(10, 190, 8)[:, None] + 5 * rng.normal(0, 1, (8, 128))
+    values = np.asfortranarray(np.repeat(plane[:, :, None], 4, 2).astype(np.float32))
+    found = estimate_noise(Volume(values, geometry(values.shape), "MR", "arbitrary", MADE))
+    assert estimate._air_sigma(values[:, :, 0], None) is None
+    assert found.air is None
+    assert found.sigma == pytest.approx(5.0, rel=0.06)
 
 
 def test_dark_tissue_is_not_taken_for_air() -> None:
