@@ -175,9 +175,16 @@ def test_limits_come_from_bytes_that_are_there() -> None:
 
 @pytest.mark.parametrize(
     "declared",
-    [None, {}, {"shape": [1, 2]}, {"shape": [10**6] * 3, "compressed_pixels": 0}, {"shape": [0, 1, 1], "compressed_pixels": 0},
-     {"shape": [4, 4, 4], "compressed_pixels": -1}, {"shape": [4096, 4096, 4096], "compressed_pixels": 0}],
-)  # fmt: skip
+    [
+        None,
+        {},
+        {"shape": [1, 2]},
+        {"shape": [10**6] * 3, "compressed_pixels": 0},
+        {"shape": [0, 1, 1], "compressed_pixels": 0},
+        {"shape": [4, 4, 4], "compressed_pixels": -1},
+        {"shape": [4096, 4096, 4096], "compressed_pixels": 0},
+    ],
+)
 def test_a_shape_that_the_child_may_not_declare_is_refused(declared: object) -> None:
     with pytest.raises(Broken):
         client._judged(declared)
@@ -248,7 +255,9 @@ import sys
 from pathlib import Path
 from medsr.io import read
 from medsr.io.child import client
-client._START = "import time\\nimport medsr.io.dicom.read as reading\\nreading.decode = lambda *a, **k: time.sleep(600)\\n" + client._START
+client._START = "\\n".join([
+    "import time, medsr.io.dicom.read as reading", "reading.decode = lambda *a, **k: time.sleep(600)", client._START
+])
 print(client._server()._process.pid, flush=True)
 read(Path(sys.argv[1]))
 """
@@ -276,12 +285,12 @@ def test_an_interrupted_read_leaves_no_process_behind(tmp_path: Path, number: si
 def test_reading_leaves_no_descriptor_behind(tmp_path: Path) -> None:
     folder = slices(tmp_path)
     read(folder)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         read(folder)
         with pytest.raises(MedsrError):
             read(tmp_path, pick="9")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_small_scan_takes_little_memory(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any
@@ -101,7 +102,7 @@ def equipment(data: Dataset, facts: DerivedFacts) -> None:
     scanner = Dataset()
     for keyword in _SCANNER:
         if data.get(keyword):
-            scanner.add(data[keyword])
+            scanner.add(copy.deepcopy(data[keyword]))
     if "Manufacturer" not in scanner:
         scanner.Manufacturer = "unknown"
     scanner.PurposeOfReferenceCodeSequence = [code(_ACQUISITION[0], "DCM", _ACQUISITION[1])]
