@@ -15,13 +15,15 @@ import torch
 from torch import nn
 
 from medsr.models.bundle import Bundle, load_network
+from medsr.models.engine import choose_precision
 from medsr.models.generator import Generator
 from medsr.train.checkpoint import Ema, Progress, load_checkpoint, save_checkpoint
 from medsr.train.pairs import PairDraw
 from medsr.train.recipe import Recipe
 from medsr.train.scans import Scan
+from medsr.train.through_pairs import ThroughDraw
 
-__all__ = ["Report", "Training", "charbonnier", "split_by_subject"]
+__all__ = ["Report", "Training", "charbonnier", "pair_draw", "split_by_subject"]
 
 CHECKPOINT_SECONDS = 120.0
 REPORT_STEPS = 250
@@ -46,6 +48,11 @@ def split_by_subject(scans: list[Scan], held_out: tuple[str, ...]) -> tuple[list
     validation = [scan for scan in scans if scan.subject.startswith(held_out)] if held_out else []
     kept = [scan for scan in scans if scan not in validation]
     return kept, validation
+
+
+def pair_draw(recipe: Recipe, scans: list[Scan], rng: np.random.Generator) -> PairDraw | ThroughDraw:
+    """The source of training pairs that a recipe asks for."""
+    return ThroughDraw(recipe, scans, rng) if recipe.plane == "through" else PairDraw(recipe, scans, rng)
 
 
 def charbonnier(output: torch.Tensor, target: torch.Tensor, epsilon: float = 1e-3) -> torch.Tensor:
@@ -80,6 +87,8 @@ class Training:
             weight_decay=1e-4,
             fused=True,
         )
+        # Weights, their update and the loss stay float32; only the convolutions round.
+        self._half = choose_precision("auto", "cpu") == "bf16"
         self.ema = Ema(self.network)
         self.rng = np.random.default_rng(recipe.seed)
         self.fingerprint = _fingerprint(recipe, self.kept, start)
@@ -99,7 +108,7 @@ class Training:
 
     def run(self, report: Callable[[Report], None]) -> None:
         """Train until the recipe's minutes are spent, saving every two minutes; `report` every 250 steps."""
-        draw = PairDraw(self.recipe, self.kept, self.rng)
+        draw = pair_draw(self.recipe, self.kept, self.rng)
         validation = self._validation_batch()
         total = 60 * self.recipe.minutes
         last, saved, losses = time.monotonic(), time.monotonic(), [0.0, 0]
@@ -150,13 +159,15 @@ class Training:
         network.load_state_dict(self.ema.weights)
         return network.eval()
 
-    def _step(self, draw: PairDraw, elapsed: float) -> float:
+    def _step(self, draw: PairDraw | ThroughDraw, elapsed: float) -> float:
         warm = min(1.0, (self.progress.step + 1) / _WARM_UP_STEPS)
         cosine = 0.5 * (1 + math.cos(math.pi * min(elapsed, 1.0)))
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate * warm * (cosine * (1 - _LAST_RATE) + _LAST_RATE)
         given, target = draw.batch(self.recipe.batch)
-        loss = charbonnier(self.network(given), target)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+            output = self.network(given)
+        loss = charbonnier(output.float(), target)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -167,7 +178,7 @@ class Training:
     def _validation_batch(self) -> tuple[torch.Tensor, torch.Tensor] | None:
         if not self.held_out:
             return None
-        draw = PairDraw(self.recipe, self.held_out, np.random.default_rng(self.recipe.seed + 1))
+        draw = pair_draw(self.recipe, self.held_out, np.random.default_rng(self.recipe.seed + 1))
         return draw.batch(_VALIDATION_PATCHES)
 
     def _gain(self, batch: tuple[torch.Tensor, torch.Tensor] | None) -> float | None:

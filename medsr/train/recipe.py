@@ -33,6 +33,9 @@ class Recipe:
     noise_percent : (low, high) of MR noise in % of the 99.9th percentile, log-uniform.
     dose_fraction : (low, high) of CT dose, log-uniform.
     validation_subjects : subjects kept out of training, by the start of their name.
+    plane : ``inplane``, or ``through`` for thick and lost slices.
+    inpaint_share : through plane, share of patches with lost slices; the others have thick ones.
+    strip_share : through plane, share of batches cut from slabs seen from the side.
     """
 
     name: str
@@ -50,6 +53,9 @@ class Recipe:
     noise_percent: tuple[float, float] = (0.8, 12.0)
     dose_fraction: tuple[float, float] = (0.05, 0.7)
     validation_subjects: tuple[str, ...] = ()
+    plane: Literal["inplane", "through"] = "inplane"
+    inpaint_share: float = 0.45
+    strip_share: float = 0.35
 
     def to_record(self) -> dict[str, object]:
         """The recipe as plain values."""

@@ -15,6 +15,7 @@ from medsr.train.ct_bank import CtPreparer
 from medsr.train.loop import Report, Training
 from medsr.train.recipe import Recipe, load_recipe
 from medsr.train.scans import Scan, mr_scan, read_scans
+from medsr.train.through_scans import through_scan
 
 __all__ = ["recipe_named", "train"]
 
@@ -81,6 +82,8 @@ def train(
 
 
 def _scans(recipe: Recipe, data: Path, work: Path, log: Callable[[str], None]) -> list[Scan]:
+    if recipe.plane == "through":
+        return read_scans(data, through_scan, log=log)
     if recipe.modality == "MR":
         return read_scans(data, mr_scan, log=log)
     return read_scans(data, CtPreparer(work / "noise-bank", recipe.seed), log=log)

@@ -1,0 +1,111 @@
+"""What the through-plane generator is fed: two known slices a side, their interpolation, and condition maps.
+
+One plan serves thick slices (SliceProfile) and lost ones (SliceMask), in training and in restoration alike: every
+thin slice lies somewhere among known slices, and is asked for from the four nearest of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from medsr.errors import Refusal
+from medsr.models.inputs import NOISE_GAIN, neighbours
+from medsr.physics import LinearOperator, SliceMask, SliceProfile
+
+__all__ = ["THROUGH_MAPS_TEXT", "Bracket", "bracketed", "brackets", "row_norms", "through_condition"]
+
+THROUGH_MAPS_TEXT = (
+    "10 sigma of the noise in the known slices, scaled units",
+    "log2 of the slice thickness in thin slices",
+    "log2 of the distance of the known neighbours in thin slices",
+    "place of the centre between its neighbours, -0.5 at the one before, 0.5 at the one after",
+)
+"""What the condition maps of a through-plane network hold, in input order."""
+
+_NEIGHBOURS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Where one thin slice lies among the known ones.
+
+    Parameters
+    ----------
+    known : indices into y of the second slice before, the one before, the one after and the second after; mirrored
+        at the ends of the stack.
+    place : position between the one before (0) and the one after (1); outside 0 to 1 beyond the outermost centres.
+    distance : between the one before and the one after, in thin slices.
+    """
+
+    known: tuple[int, int, int, int]
+    place: float
+    distance: float
+
+    @property
+    def share(self) -> float:
+        """Weight of the slice after in the linear interpolation; nothing is extrapolated."""
+        return min(1.0, max(0.0, self.place))
+
+
+def brackets(linear: LinearOperator) -> list[Bracket]:
+    """The bracket of every slice of x along the operator's slice axis.
+
+    Raises
+    ------
+    Refusal : ``operator.parameter``, for an operator that does not act along the slice axis.
+    """
+    if isinstance(linear, SliceMask):
+        centres = np.asarray(linear.kept, float)
+    elif isinstance(linear, SliceProfile):
+        centres = (linear.thickness - 1) / 2 + linear.step * np.arange(linear.count)
+    else:
+        raise Refusal("operator.parameter", f"{linear.kind} does not act along the slice axis")
+    count = len(centres)
+    if count == 1:
+        return [Bracket((0, 0, 0, 0), 0.5, 1.0) for _ in range(linear.fine_shape[linear.slice_axis])]
+    found = []
+    for index in range(linear.fine_shape[linear.slice_axis]):
+        before = int(np.clip(np.searchsorted(centres, index + 1e-6) - 1, 0, count - 2))
+        distance = float(centres[before + 1] - centres[before])
+        window = neighbours(before, count, 2)[1:]
+        place = float(index - centres[before]) / distance
+        found.append(Bracket((window[0], window[1], window[2], window[3]), place, distance))
+    return found
+
+
+def bracketed(known: torch.Tensor, bracket: Bracket) -> torch.Tensor:
+    """(5, H, W) input slices from the four known ones (4, H, W): the interpolation stands in the centre."""
+    if known.shape[0] != _NEIGHBOURS:
+        raise ValueError(f"four known slices, not {known.shape[0]}")
+    centre = torch.lerp(known[1], known[2], bracket.share)
+    return torch.stack([known[0], known[1], centre, known[2], known[3]])
+
+
+def through_condition(
+    slices: torch.Tensor, bracket: Bracket, *, sigma: float | torch.Tensor, thickness: float
+) -> torch.Tensor:
+    """Append the condition maps to the five slices (5, H, W) in scaled units; returns (9, H, W).
+
+    sigma is the noise of the known slices in scaled units; thickness that of the slice profile in thin slices, 1
+    for lost slices.
+    """
+    maps = slices.new_empty((len(THROUGH_MAPS_TEXT), *slices.shape[-2:]))
+    maps[0] = NOISE_GAIN * sigma
+    maps[1] = math.log2(thickness)
+    maps[2] = math.log2(max(bracket.distance, 1.0))
+    maps[3] = bracket.place - 0.5
+    return torch.cat([slices, maps])
+
+
+def row_norms(linear: LinearOperator) -> float:
+    """Noise of one known slice relative to independent noise of sd 1 in the thin ones; 1 for lost slices."""
+    if not isinstance(linear, SliceProfile):
+        return 1.0
+    size = linear.shape[linear.slice_axis]
+    alone = SliceProfile((1, 1, size), linear.thickness, linear.step, linear.profile, 2)
+    spread = alone.adjoint(torch.eye(linear.count)[:, None, None, :])
+    return float(spread.square().sum(-1).sqrt().mean())
