@@ -116,9 +116,12 @@ class Generator(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the restored centre slice in scaled units."""
         centre = self.config.slices // 2
+        return x[:, centre : centre + 1] + self.residual(x)
+
+    def residual(self, x: torch.Tensor) -> torch.Tensor:
+        """What is added to the centre slice, (B, 1, H, W)."""
         features = self.body(self.head(functional.pixel_unshuffle(x, self.config.down)))
-        residual = functional.pixel_shuffle(self.tail(features), self.config.down)
-        return x[:, centre : centre + 1] + residual
+        return functional.pixel_shuffle(self.tail(features), self.config.down)
 
 
 def _conv(inside: int, outside: int) -> nn.Conv2d:

@@ -74,11 +74,12 @@ class Training:
         folder: Path,
         *,
         start: Bundle | None = None,
+        base: Bundle | None = None,
     ) -> None:
         self.recipe, self.folder = recipe, folder
         self.kept, self.held_out = split_by_subject(scans, recipe.validation_subjects)
         torch.manual_seed(recipe.seed)
-        self.network = load_network(start) if start else Generator(recipe.network)
+        self.network = self._build(start)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(),
@@ -91,7 +92,7 @@ class Training:
         self._half = choose_precision("auto", "cpu") == "bf16"
         self.ema = Ema(self.network)
         self.rng = np.random.default_rng(recipe.seed)
-        self.fingerprint = _fingerprint(recipe, self.kept, start)
+        self.fingerprint = _fingerprint(recipe, self.kept, start or base)
         self.progress = load_checkpoint(
             self.checkpoint,
             self.network,
@@ -108,7 +109,7 @@ class Training:
 
     def run(self, report: Callable[[Report], None]) -> None:
         """Train until the recipe's minutes are spent, saving every two minutes; `report` every 250 steps."""
-        draw = pair_draw(self.recipe, self.kept, self.rng)
+        draw = self._draw()
         validation = self._validation_batch()
         total = 60 * self.recipe.minutes
         last, saved, losses = time.monotonic(), time.monotonic(), [0.0, 0]
@@ -155,19 +156,32 @@ class Training:
 
     def averaged(self) -> Generator:
         """The network with its averaged weights."""
-        network = Generator(self.network.config)
+        network = Generator(self.recipe.network)
         network.load_state_dict(self.ema.weights)
         return network.eval()
 
+    def _draw(self) -> PairDraw | ThroughDraw:
+        return pair_draw(self.recipe, self.kept, self.rng)
+
+    def _build(self, start: Bundle | None) -> nn.Module:
+        """The network to be trained, random or from a bundle."""
+        return load_network(start) if start else Generator(self.recipe.network)
+
     def _step(self, draw: PairDraw | ThroughDraw, elapsed: float) -> float:
+        """One step on fresh pairs; returns the loss."""
+        self._set_rate(elapsed)
+        given, target = draw.batch(self.recipe.batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+            output = self.network(given)
+        return self._descend(charbonnier(output.float(), target))
+
+    def _set_rate(self, elapsed: float) -> None:
         warm = min(1.0, (self.progress.step + 1) / _WARM_UP_STEPS)
         cosine = 0.5 * (1 + math.cos(math.pi * min(elapsed, 1.0)))
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate * warm * (cosine * (1 - _LAST_RATE) + _LAST_RATE)
-        given, target = draw.batch(self.recipe.batch)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
-            output = self.network(given)
-        loss = charbonnier(output.float(), target)
+
+    def _descend(self, loss: torch.Tensor) -> float:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
