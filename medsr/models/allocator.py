@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from functools import cache
 
 __all__ = ["keep_pages"]
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
 
+@cache
 def keep_pages() -> bool:
     """Tell glibc to keep freed pages and to use one arena; call before the first tensor and the first thread.
+
+    Only the first call of a process does anything.
 
     One arena matters: threads of a pool would otherwise get arenas of their own, to which the limits below do
     not apply once a tensor passes 64 MB. Returns False where the C library is not glibc.

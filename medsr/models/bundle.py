@@ -36,10 +36,12 @@ __all__ = [
     "load_network",
 ]
 
+_WEIGHTS = "models/model.safetensors"
+
 MANIFEST_FILES = (
     "configs/metadata.json",
     "configs/inference.json",
-    "models/model.safetensors",
+    _WEIGHTS,
 )
 """The files that decide what comes out, in manifest order; the bundle's sha256 is over their hashes."""
 
@@ -50,13 +52,15 @@ Method = Literal["regress", "gan", "diffusion"]
 class Bundle:
     """A verified bundle on disk.
 
-    sha256 is of the manifest's entries; network, domain and training are the records of metadata.json.
+    sha256 is of the manifest's entries, weights_sha256 of the weights' file; network and domain are the records of
+    metadata.json.
     """
 
     folder: Path
     name: str
     version: str
     sha256: str
+    weights_sha256: str
     modality: Modality
     method: Method
     plane: Literal["inplane", "through"]
@@ -135,32 +139,44 @@ def load_bundle(folder: Path) -> Bundle:
             name=str(record["name"]),
             version=str(metadata["version"]),
             sha256=digest.hexdigest(),
+            weights_sha256=files[_WEIGHTS],
             modality=cast("Modality", record["modality"]),
             method=cast("Method", record["method"]),
             plane=record["plane"],
             tasks=tuple(record["tasks"]),
-            network=record["network"],
-            domain=record.get("domain", {}),
+            network=dict(record["network"]),
+            domain=dict(record.get("domain", {})),
             description=str(metadata.get("description", "")),
         )
-    except KeyError as error:
-        raise Refusal("bundle.broken", f"metadata of {folder.name} lacks {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refusal("bundle.broken", f"metadata of {folder.name} lacks or misstates {error}") from error
 
 
 def load_network(bundle: Bundle) -> Generator:
     """Build the network and load its weights as float32.
 
+    The bytes that are hashed are the bytes that are loaded: a file swapped after :func:`load_bundle` is found.
+
     Raises
     ------
     Refusal : ``bundle.weights``, if names, shapes or values (NaN, infinite) are not those of the configuration.
+    IntegrityError : ``bundle.hash``, if the weights are no longer those of the manifest.
     """
     import torch
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     from medsr.models.generator import Generator, GeneratorConfig
 
     network = Generator(GeneratorConfig.from_record(bundle.network))
-    stored = load_file(bundle.folder / "models" / "model.safetensors")
+    data = (bundle.folder / _WEIGHTS).read_bytes()
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != bundle.weights_sha256:
+        raise IntegrityError("bundle.hash", f"weights of {bundle.name} hash to {actual[:12]}, not as in its manifest")
+    try:
+        stored = load(data)
+    except SafetensorError as error:
+        raise Refusal("bundle.weights", f"weights of {bundle.name} are no safetensors file") from error
     wanted = network.state_dict()
     if set(stored) != set(wanted) or any(stored[name].shape != wanted[name].shape for name in wanted):
         raise Refusal("bundle.weights", f"weights of {bundle.name} are not those of its network")

@@ -39,7 +39,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         values = (self.slices, self.maps, self.width, self.blocks, self.down)
-        if any(not isinstance(value, int) or value < 1 for value in values) or self.slices % 2 == 0:
+        if min(values) < 1 or self.slices % 2 == 0:
             raise Refusal(
                 "bundle.network",
                 f"network configuration {values} is not positive with odd slices",
@@ -59,7 +59,12 @@ class GeneratorConfig:
                 "bundle.network",
                 f"unknown network settings {sorted(set(record) - known)}",
             )
-        return cls(**{name: value for name, value in record.items() if isinstance(value, int)})
+        values = {name: value for name, value in record.items() if isinstance(value, int)}
+        if len(values) < len(record):
+            raise Refusal(
+                "bundle.network", f"network settings {sorted(set(record) - set(values))} are no whole numbers"
+            )
+        return cls(**values)
 
     def to_record(self) -> dict[str, int]:
         """The configuration as JSON values."""
@@ -72,9 +77,10 @@ class GeneratorConfig:
 
     @property
     def receptive_radius(self) -> int:
-        """Farthest input pixel, in pixels, that an output pixel can depend on: (2 blocks + 2) down.
+        """Halo, in pixels, that gives a tile all it depends on: (2 blocks + 2) down.
 
-        2 blocks + 2 convolutions of radius 1 act on the unshuffled grid of `down` pixels.
+        2 blocks + 2 convolutions of radius 1 act on cells of `down` pixels. Counted from the edge of a cell, so it
+        holds for tiles that start and end on multiples of `down`; a single pixel sees up to down - 1 pixels more.
         """
         return (2 * self.blocks + 2) * self.down
 
@@ -115,13 +121,23 @@ class Generator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the restored centre slice in scaled units."""
-        centre = self.config.slices // 2
-        return x[:, centre : centre + 1] + self.residual(x)
+        return self.centre(x) + self.residual(x)
+
+    def centre(self, x: torch.Tensor) -> torch.Tensor:
+        """The slice of (B, slices + maps, H, W) that is restored, (B, 1, H, W)."""
+        middle = self.config.slices // 2
+        return x[:, middle : middle + 1]
 
     def residual(self, x: torch.Tensor) -> torch.Tensor:
-        """What is added to the centre slice, (B, 1, H, W)."""
-        features = self.body(self.head(functional.pixel_unshuffle(x, self.config.down)))
-        return functional.pixel_shuffle(self.tail(features), self.config.down)
+        """What is added to the centre slice, in the precision of the tail.
+
+        The head may stand in another precision than the rest: it alone sees intensities, which 8 bits of a bfloat16
+        would round by up to 4 HU.
+        """
+        features = self.head(functional.pixel_unshuffle(x, self.config.down))
+        if features.dtype != self.tail.weight.dtype:
+            features = features.to(self.tail.weight.dtype)
+        return functional.pixel_shuffle(self.tail(self.body(features)), self.config.down)
 
 
 def _conv(inside: int, outside: int) -> nn.Conv2d:

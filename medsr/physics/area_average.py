@@ -10,7 +10,7 @@ import torch
 
 from medsr.errors import Refusal
 from medsr.physics.in_plane import InPlaneOperator
-from medsr.physics.linear import Shape, register
+from medsr.physics.linear import Shape, check_grid, check_sizes, register
 
 __all__ = ["AreaAverage"]
 
@@ -30,7 +30,8 @@ class AreaAverage(InPlaneOperator):
 
     Raises
     ------
-    Refusal : ``operator.indivisible``, if a factor does not divide its axis (OverlapAverage takes those).
+    Refusal : ``operator.indivisible``, if a factor does not divide its axis (OverlapAverage takes those);
+        ``operator.parameter``, if that is no grid.
     """
 
     shape: Shape
@@ -38,8 +39,10 @@ class AreaAverage(InPlaneOperator):
     slice_axis: int = 2
 
     def __post_init__(self) -> None:
+        check_grid(self.shape, self.slice_axis)
+        check_sizes("factors", self.factors, 2)
         for axis, factor in zip(self.in_plane_axes, self.factors, strict=True):
-            if factor < 1 or self.shape[axis] % factor:
+            if self.shape[axis] % factor:
                 raise Refusal(
                     "operator.indivisible",
                     f"axis {'ijk'[axis]}: {self.shape[axis]} voxels by {factor}",

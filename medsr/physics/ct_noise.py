@@ -83,20 +83,27 @@ def noise_fields(
     variance = np.mean([uniform_filter(field**2, 15) for field in fields], axis=0)
     local = np.sqrt(np.maximum(variance, 0))
     body = slice_hu > BODY_HU
-    scale = np.median(local[body]) if body.any() else np.median(local)
-    return (fields / scale).astype(np.float32)
+    scale = float(np.median(local[body]) if body.any() else np.median(local))
+    scaled: npt.NDArray[np.float32] = (fields / scale).astype(np.float32)
+    return scaled
 
 
 def _padded(
     slice_hu: npt.NDArray[np.floating], spacing_mm: float
 ) -> tuple[npt.NDArray[np.float64], list[tuple[int, int]]]:
-    """Attenuation per pixel inside the circle that radon needs, and the padding that was added."""
-    side = math.ceil(1.15 * max(slice_hu.shape) / 2) * 2
-    if max(slice_hu.shape) < 400:
-        side = math.ceil(1.02 * math.hypot(*slice_hu.shape) / 2) * 2
-    pads = [((side - size) // 2, side - size - (side - size) // 2) for size in slice_hu.shape]
+    """Attenuation per pixel inside the circle that radon needs, and the padding that was added.
+
+    The circle is 1.15 times the matrix where only air lies outside it, which halves the work; else it holds the
+    corners too, since nothing outside the circle would get noise.
+    """
     relative = np.clip((slice_hu.astype(np.float64) + 1000) / 1000, 0, None)
-    attenuation = np.pad(relative * WATER_ATTENUATION_PER_MM * spacing_mm, pads)
-    grid = np.arange(side) - (side - 1) / 2
-    attenuation[grid[:, None] ** 2 + grid[None] ** 2 > ((side - 2) / 2) ** 2] = 0
-    return attenuation, pads
+    for side in (math.ceil(1.15 * max(slice_hu.shape) / 2) * 2, math.ceil(1.02 * math.hypot(*slice_hu.shape) / 2) * 2):
+        pads = [((side - size) // 2, side - size - (side - size) // 2) for size in slice_hu.shape]
+        rows, columns = (
+            np.arange(size) + pad[0] - (side - 1) / 2 for size, pad in zip(slice_hu.shape, pads, strict=True)
+        )
+        outside = rows[:, None] ** 2 + columns[None] ** 2 > ((side - 2) / 2) ** 2
+        if not (relative[outside] > (BODY_HU + 1000) / 1000).any():
+            break
+    relative[outside] = 0
+    return np.pad(relative * WATER_ATTENUATION_PER_MM * spacing_mm, pads), pads

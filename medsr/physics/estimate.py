@@ -79,7 +79,8 @@ def local_sigma_ct(plane: Plane, sigma_hu: float) -> Plane:
         return np.full(plane.shape, sigma_hu, np.float32)
     relative = np.clip(smooth / middle, 0.5, 3.0)
     full = np.repeat(np.repeat(relative, 4, 0), 4, 1)[: plane.shape[0], : plane.shape[1]]
-    return (sigma_hu * ndimage.uniform_filter(full, 5, mode="nearest")).astype(np.float32)
+    local_sigma: Plane = (sigma_hu * ndimage.uniform_filter(full, 5, mode="nearest")).astype(np.float32)
+    return local_sigma
 
 
 def _slices(volume: Volume) -> list[tuple[Plane, npt.NDArray[np.bool_] | None]]:

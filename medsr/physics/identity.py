@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from medsr.physics.linear import LinearOperator, Shape, register
+from medsr.errors import Refusal
+from medsr.physics.linear import LinearOperator, Shape, check_grid, register
 from medsr.volume import Geometry
 
 __all__ = ["Identity"]
@@ -22,10 +23,17 @@ class Identity(LinearOperator):
     ----------
     shape : (I, J, K) of x and y, in voxels.
     slice_axis : the axis that `slab` cuts.
+
+    Raises
+    ------
+    Refusal : ``operator.parameter``, if that is no grid.
     """
 
     shape: Shape
     slice_axis: int = 2
+
+    def __post_init__(self) -> None:
+        check_grid(self.shape, self.slice_axis)
 
     @property
     def fine_shape(self) -> Shape:
@@ -71,5 +79,7 @@ class Identity(LinearOperator):
     def slab(self, start: int, stop: int) -> Identity:
         """The identity on fewer slices."""
         shape = list(self.shape)
+        if not 0 <= start < stop <= shape[self.slice_axis]:
+            raise Refusal("operator.slab", f"slices {start} to {stop} of {shape[self.slice_axis]}")
         shape[self.slice_axis] = stop - start
         return replace(self, shape=(shape[0], shape[1], shape[2]))

@@ -11,7 +11,7 @@ import torch
 
 from medsr.errors import Refusal
 from medsr.physics.in_plane import InPlaneOperator
-from medsr.physics.linear import Shape, register
+from medsr.physics.linear import Shape, check_grid, check_sizes, register
 
 __all__ = ["KSpaceTruncation"]
 
@@ -34,7 +34,7 @@ class KSpaceTruncation(InPlaneOperator):
 
     Raises
     ------
-    Refusal : ``operator.parameter``, if the coarse matrix is larger than the fine one or below 2.
+    Refusal : ``operator.parameter``, if that is no grid, or the coarse matrix is larger than the fine one or below 2.
     """
 
     shape: Shape
@@ -42,8 +42,10 @@ class KSpaceTruncation(InPlaneOperator):
     slice_axis: int = 2
 
     def __post_init__(self) -> None:
+        check_grid(self.shape, self.slice_axis)
+        check_sizes("coarse matrix", self.coarse, 2, smallest=2)
         for axis, size in zip(self.in_plane_axes, self.coarse, strict=True):
-            if not 2 <= size <= self.shape[axis]:
+            if size > self.shape[axis]:
                 raise Refusal(
                     "operator.parameter",
                     f"coarse matrix of {size} along axis {'ijk'[axis]} of {self.shape[axis]} voxels",

@@ -23,8 +23,8 @@ def disc(diameter: float, *, offset: tuple[float, float] = (0.0, 0.0)) -> npt.ND
     line = (np.arange((2 * reach + 1) * _SUBPIXELS) + 0.5) / _SUBPIXELS - 0.5 - reach
     inside = (line[:, None] - offset[0]) ** 2 + (line[None] - offset[1]) ** 2 <= (diameter / 2) ** 2
     side = 2 * reach + 1
-    shares = inside.reshape(side, _SUBPIXELS, side, _SUBPIXELS).mean((1, 3))
-    return shares.astype(np.float32)
+    shares: npt.NDArray[np.float32] = inside.reshape(side, _SUBPIXELS, side, _SUBPIXELS).mean((1, 3), dtype=np.float32)
+    return shares
 
 
 def disc_at(shape: tuple[int, int], place: tuple[int, int], diameter: float) -> npt.NDArray[np.float32]:
@@ -42,7 +42,7 @@ def contrast_for(
     """Contrast, in the units of `sigma`, at which a disc is detectable at `dprime` in the measurement itself.
 
     d' = |S^(-1/2) L| for the ideal observer: sqrt(sum |L(f)|^2 / NPS(f)) / sigma. `nps` is (side, side / 2 + 1)
-    in rfft2 layout, mean 1; None is white.
+    in rfft2 layout, mean 1, and counts at least 5 % of its largest value; None is white. `side` is even.
     """
     image = disc_at((side, side), (side // 2, side // 2), diameter)
     power = np.abs(fft.rfft2(image.astype(np.float64))) ** 2

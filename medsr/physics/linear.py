@@ -15,7 +15,7 @@ import torch
 from medsr.errors import Refusal
 from medsr.volume import Geometry
 
-__all__ = ["OPERATORS", "LinearOperator", "Shape", "apply_along", "register"]
+__all__ = ["OPERATORS", "LinearOperator", "Shape", "apply_along", "check_grid", "check_sizes", "register"]
 
 Shape = tuple[int, int, int]
 
@@ -117,6 +117,31 @@ class LinearOperator(ABC):
 
     def _check_coarse(self, y: torch.Tensor) -> None:
         _check_shape(y, self.coarse_shape, "y")
+
+
+def check_grid(shape: object, slice_axis: object) -> None:
+    """Refuse a grid that is not three whole positive sizes with a slice axis among them; sidecars come from anywhere.
+
+    Raises
+    ------
+    Refusal : ``operator.parameter``.
+    """
+    check_sizes("shape", shape, 3)
+    if slice_axis not in (0, 1, 2) or isinstance(slice_axis, (bool, float)):
+        raise Refusal("operator.parameter", f"slice axis {slice_axis!r} is not 0, 1 or 2")
+
+
+def check_sizes(name: str, sizes: object, count: int | None = None, *, smallest: int = 1) -> None:
+    """Refuse anything but a tuple of (`count`) whole numbers of at least `smallest`.
+
+    Raises
+    ------
+    Refusal : ``operator.parameter``.
+    """
+    whole = isinstance(sizes, tuple) and all(type(size) is int and size >= smallest for size in sizes)
+    if not whole or (count is not None and len(sizes) != count):  # type: ignore[arg-type]  # whole says it is a tuple
+        many = "" if count is None else f"{count} "
+        raise Refusal("operator.parameter", f"{name} {str(sizes)[:60]} is not {many}whole numbers from {smallest}")
 
 
 def apply_along(matrix: torch.Tensor, x: torch.Tensor, axis: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from medsr.errors import Refusal
 from medsr.physics.linear import OPERATORS, LinearOperator
@@ -47,7 +47,8 @@ class Operator:
 
         Raises
         ------
-        Refusal : ``operator.unknown`` for a kind that is not registered, ``operator.parameter`` for bad values.
+        Refusal : ``operator.unknown`` for a kind that is not registered, ``operator.parameter`` for bad values,
+            ``noise.unknown`` and ``noise.parameter`` for its noise.
         """
         kind = record.get("kind")
         if not isinstance(kind, str) or kind not in OPERATORS:
@@ -60,13 +61,19 @@ class Operator:
             raise Refusal("operator.parameter", "the operator record has no parameters")
         try:
             linear = OPERATORS[kind](**{str(name): _frozen(value) for name, value in parameters.items()})
-        except (TypeError, ValueError) as error:
+        except TypeError as error:
             raise Refusal("operator.parameter", f"operator {kind}: its parameters do not fit") from error
-        noise = record.get("noise")
-        stated = record.get("provenance")
-        known = provenance or (stated if stated in ("declared", "header", "estimated") else "declared")
-        model = noise_from_record(noise if isinstance(noise, Mapping) else {})
-        return cls(linear, model, cast("OperatorProvenance", known))
+        noise = record.get("noise", {})
+        if not isinstance(noise, Mapping):
+            raise Refusal("noise.parameter", "the operator's noise is not a record")
+        return cls(linear, noise_from_record(noise), provenance or _stated(record.get("provenance")))
+
+
+def _stated(provenance: object) -> OperatorProvenance:
+    """The record's own word; a record without one was written by somebody who declares it."""
+    if provenance == "header":
+        return "header"
+    return "estimated" if provenance == "estimated" else "declared"
 
 
 def _frozen(value: object) -> object:

@@ -12,7 +12,7 @@ import torch
 
 from medsr.errors import Refusal
 from medsr.physics.in_plane import InPlaneOperator
-from medsr.physics.linear import Shape, apply_along, register
+from medsr.physics.linear import Shape, apply_along, check_grid, check_sizes, register
 
 __all__ = ["OverlapAverage"]
 
@@ -33,7 +33,7 @@ class OverlapAverage(InPlaneOperator):
 
     Raises
     ------
-    Refusal : ``operator.parameter``, if the coarse matrix is larger than the fine one or empty.
+    Refusal : ``operator.parameter``, if that is no grid, or the coarse matrix is larger than the fine one or empty.
     """
 
     shape: Shape
@@ -41,8 +41,10 @@ class OverlapAverage(InPlaneOperator):
     slice_axis: int = 2
 
     def __post_init__(self) -> None:
+        check_grid(self.shape, self.slice_axis)
+        check_sizes("coarse matrix", self.coarse, 2)
         for axis, size in zip(self.in_plane_axes, self.coarse, strict=True):
-            if not 1 <= size <= self.shape[axis]:
+            if size > self.shape[axis]:
                 raise Refusal(
                     "operator.parameter",
                     f"coarse matrix of {size} along axis {'ijk'[axis]} of {self.shape[axis]} voxels",

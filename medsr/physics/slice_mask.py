@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from medsr.errors import Refusal
-from medsr.physics.linear import LinearOperator, Shape, register
+from medsr.physics.linear import LinearOperator, Shape, check_grid, check_sizes, register
 from medsr.volume import Geometry
 
 __all__ = ["SliceMask"]
@@ -35,9 +35,11 @@ class SliceMask(LinearOperator):
     slice_axis: int = 2
 
     def __post_init__(self) -> None:
+        check_grid(self.shape, self.slice_axis)
+        check_sizes("kept slices", self.kept, smallest=0)
         size = self.shape[self.slice_axis]
         ordered = all(a < b for a, b in zip(self.kept, self.kept[1:], strict=False))
-        if not self.kept or not ordered or self.kept[0] < 0 or self.kept[-1] >= size:
+        if not self.kept or not ordered or self.kept[-1] >= size:
             raise Refusal(
                 "operator.parameter",
                 f"{len(self.kept)} kept slices do not ascend within 0 to {size - 1}",
@@ -102,21 +104,20 @@ class SliceMask(LinearOperator):
         ------
         Refusal : ``operator.uneven``, if the acquired slices are no regular stack.
         """
-        steps = {b - a for a, b in zip(self.kept, self.kept[1:], strict=False)}
-        if len(steps) > 1:
-            raise Refusal(
-                "operator.uneven",
-                f"acquired slices lie {sorted(steps)} slices apart: no regular grid",
-            )
-        step = steps.pop() if steps else 1
+        step = self._step()
         first = fine.slices(self.kept[0], self.kept[0] + 1)
         affine = first.world_from_voxel.copy()
         affine[:3, self.slice_axis] *= step
         return replace(fine, shape=self.coarse_shape, world_from_voxel=affine)
 
     def fine_geometry(self, coarse: Geometry) -> Geometry:
-        """The whole stack, given the grid of evenly spaced acquired slices."""
-        step = self.kept[1] - self.kept[0] if len(self.kept) > 1 else 1
+        """The whole stack, given the grid of evenly spaced acquired slices.
+
+        Raises
+        ------
+        Refusal : ``operator.uneven``, if the acquired slices are no regular stack.
+        """
+        step = self._step()
         affine = coarse.world_from_voxel.copy()
         affine[:3, self.slice_axis] /= step
         affine[:3, 3] -= affine[:3, self.slice_axis] * self.kept[0]
@@ -128,6 +129,13 @@ class SliceMask(LinearOperator):
             "operator.slab",
             f"a slice mask belongs to the whole stack; slices {start} to {stop} do not",
         )
+
+    def _step(self) -> int:
+        """Distance of acquired slices, 1 where there is only one."""
+        steps = {b - a for a, b in zip(self.kept, self.kept[1:], strict=False)}
+        if len(steps) > 1:
+            raise Refusal("operator.uneven", f"acquired slices lie {sorted(steps)} slices apart: no regular grid")
+        return steps.pop() if steps else 1
 
     def _index(self, like: torch.Tensor) -> torch.Tensor:
         return torch.tensor(self.kept, dtype=torch.long, device=like.device)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from medsr.errors import Refusal
-from medsr.physics.linear import LinearOperator, Shape, apply_along, register
+from medsr.physics.linear import LinearOperator, Shape, apply_along, check_grid, register
 from medsr.volume import Geometry
 
 __all__ = ["SINGULAR_VALUE_FLOOR", "SliceProfile"]
@@ -40,7 +40,7 @@ class SliceProfile(LinearOperator):
 
     Raises
     ------
-    Refusal : ``operator.parameter``, if not one thick slice fits the stack.
+    Refusal : ``operator.parameter``, if that is no grid or not one thick slice fits the stack.
     """
 
     shape: Shape
@@ -50,20 +50,18 @@ class SliceProfile(LinearOperator):
     slice_axis: int = 2
 
     def __post_init__(self) -> None:
+        check_grid(self.shape, self.slice_axis)
         size = self.shape[self.slice_axis]
-        if not (1 <= self.thickness <= size and self.step >= 1) or self.profile not in (
-            "box",
-            "gauss",
-        ):
+        if not (1 <= self.thickness <= size and 1 <= self.step < math.inf) or self.profile not in ("box", "gauss"):
             raise Refusal(
                 "operator.parameter",
-                f"profile {self.profile!r} of {self.thickness:g} every {self.step:g} slices in a stack of {size}",
+                f"profile {str(self.profile)[:20]!r} of {self.thickness} every {self.step} slices in a stack of {size}",
             )
 
     @property
     def count(self) -> int:
         """Number of thick slices that lie wholly inside the stack."""
-        return math.floor((self.shape[self.slice_axis] - self.thickness) / self.step + 1e-9) + 1
+        return _count(self.shape[self.slice_axis], self.thickness, self.step)
 
     @property
     def fine_shape(self) -> Shape:
@@ -155,11 +153,14 @@ class SliceProfile(LinearOperator):
         return _profile_matrices(self.shape[self.slice_axis], self.thickness, self.step, self.profile)
 
 
+def _count(size: int, thickness: float, step: float) -> int:
+    return math.floor((size - thickness) / step + 1e-9) + 1
+
+
 @lru_cache(maxsize=64)
 def _profile_matrices(size: int, thickness: float, step: float, profile: str) -> tuple[torch.Tensor, torch.Tensor, int]:
     """P (count, size) float64, its cut pseudo-inverse, and the number of singular values kept."""
-    count = math.floor((size - thickness) / step + 1e-9) + 1
-    centres = (thickness - 1) / 2 + step * np.arange(count)
+    centres = (thickness - 1) / 2 + step * np.arange(_count(size, thickness, step))
     offset = np.arange(size)[None] - centres[:, None]
     if profile == "box":
         weights = np.minimum(offset + 0.5, thickness / 2) - np.maximum(offset - 0.5, -thickness / 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,18 +25,20 @@ def sync_folder(folder: Path) -> None:
 def writing(path: Path) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it appears whole or not at all.
 
-    Bytes go to a temporary name in the same folder; on success the file is fsynced, renamed and the folder
-    fsynced; on any exception the temporary file is removed and `path` is left as it was.
+    Bytes go to a hidden name ending in ``.part`` in the same folder; on success the file is fsynced, renamed and the
+    folder fsynced; on any exception the temporary file is removed and `path` is left as it was. A kill can leave the
+    ``.part`` file, never a part of `path`. Mode bits are those of a file made under the process's umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part")
-    temporary = Path(name)
+    # The name does not repeat `path.name`: together they could pass the 255 bytes of a file name. The kernel applies
+    # the umask, since reading it takes setting it, and another thread may create a file in between.
+    temporary = path.parent / f".{secrets.token_hex(12)}.part"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -48,9 +50,3 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically and durably."""
     with writing(path) as stream:
         stream.write(data)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

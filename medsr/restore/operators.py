@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from medsr.errors import Refusal
+from medsr.errors import Refusal, UsageError
 from medsr.physics import (
     AreaAverage,
     Identity,
@@ -32,9 +32,11 @@ def operator_of(volume: Volume, request: RestoreRequest, noise: NoiseLevel) -> O
     Raises
     ------
     Refusal : ``operator.shape``, if the declared operator does not map onto this scan's grid.
+    UsageError : ``restore.scale``, if the declared operator is of another scale than the one asked for.
     """
     declared = declared_operator(volume)
     if declared is not None and _serves(declared.linear, request):
+        _check_scale(declared.linear, volume, request)
         return declared
     model = declared.noise if declared is not None else _noise_model(volume, noise)
     if request.task == "denoise":
@@ -82,6 +84,17 @@ def _serves(linear: LinearOperator, request: RestoreRequest) -> bool:
     if request.task == "denoise":
         return linear.kind == "identity"
     return linear.kind in ("k_space_truncation", "area_average", "overlap_average")
+
+
+def _check_scale(linear: LinearOperator, volume: Volume, request: RestoreRequest) -> None:
+    """The declared grid is the one asked for, to the rounding of either matrix."""
+    if request.scale is None:
+        return
+    for axis in volume.geometry.in_plane_axes:
+        fine, coarse = linear.fine_shape[axis], linear.coarse_shape[axis]
+        if round(coarse * request.scale) != fine and round(fine / request.scale) != coarse:
+            fact = f"scale {request.scale:g} asked for, but the scan's operator says {fine} from {coarse} voxels"
+            raise UsageError("restore.scale", fact)
 
 
 def _noise_model(volume: Volume, noise: NoiseLevel) -> NoiseModel:

@@ -21,13 +21,13 @@ class RestoreRequest:
     ----------
     task : ``denoise`` or ``superres``.
     scale : in-plane factor of super-resolution, 1.5 to 4; None for denoising.
-    noise : noise in image units (HU for CT) that overrides every estimate, or None.
+    noise : sd of the noise in image units (HU for CT) that overrides every estimate, or None.
     method : ``regress``.
-    device, precision, threads : how the network runs.
+    device, precision, threads : how the network runs; all cores where threads is None.
 
     Raises
     ------
-    UsageError : ``restore.task``, ``restore.scale``, ``restore.noise``, ``restore.method``.
+    UsageError : ``restore.task``, ``restore.scale``, ``restore.noise``, ``restore.method``, ``restore.engine``.
     """
 
     task: Task
@@ -49,3 +49,7 @@ class RestoreRequest:
             raise UsageError("restore.scale", f"denoising keeps the matrix; scale {self.scale} contradicts it")
         if self.noise is not None and not 0 <= self.noise < float("inf"):
             raise UsageError("restore.noise", f"noise {self.noise} is not a finite number of at least 0")
+        if self.device not in ("auto", "cpu", "cuda") or self.precision not in ("auto", "fp32", "bf16"):
+            raise UsageError("restore.engine", f"there is no device {self.device!r} with precision {self.precision!r}")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError("restore.engine", f"{self.threads} threads cannot run a network")

@@ -9,8 +9,7 @@ import torch
 from medsr.errors import UsageError
 from medsr.models.bundle import Bundle, find_bundle, load_network
 from medsr.models.engine import TorchEngine, prepare_process
-from medsr.models.generator import Generator
-from medsr.physics import Identity, Operator, ProjectionNoise
+from medsr.physics import Identity, MagnitudeNoise, Operator, ProjectionNoise
 from medsr.physics.estimate import NoiseEstimate, estimate_noise
 from medsr.records import ModelIdentity, NoiseLevel, Restoration
 from medsr.restore.intensity import intensity_of
@@ -37,7 +36,7 @@ def restore(
 
     Raises
     ------
-    UsageError : ``bundle.none``, ``restore.scale``.
+    UsageError : ``bundle.none``, ``restore.scale``, ``restore.task``.
     Refusal : ``operator.shape``, ``volume.empty``.
     """
     prepare_process(request.threads)
@@ -50,7 +49,7 @@ def restore(
     noise = noise_of(volume, request, estimated)
     operator = operator_of(volume, request, noise)
     measured = time.perf_counter()
-    result = _run(volume, engine, operator, request, removable_sigma(operator, noise), progress)
+    result = _run(volume, engine, operator, removable_sigma(operator, noise), progress)
     finished = time.perf_counter()
     return Restoration(
         measured=volume,
@@ -84,10 +83,12 @@ def noise_of(volume: Volume, request: RestoreRequest, estimated: NoiseEstimate) 
 
     A CT sidecar states the noise that was added, not what the scan holds in all, so the estimate stands.
     """
+    declared = declared_operator(volume)
     model = "gaussian" if volume.modality == "CT" else "rician"
+    if declared is not None and isinstance(declared.noise, MagnitudeNoise) and declared.noise.coils > 1:
+        model = "noncentral_chi"
     if request.noise is not None:
         return NoiseLevel(request.noise, model, "user")
-    declared = declared_operator(volume)
     if declared is not None and volume.modality == "MR" and declared.noise.level > 0:
         return NoiseLevel(declared.noise.level, model, "declared")
     return NoiseLevel(estimated.sigma, model, "estimated")
@@ -108,17 +109,15 @@ def _run(
     volume: Volume,
     engine: TorchEngine,
     operator: Operator,
-    request: RestoreRequest,
     sigma: float,
     progress: Progress | None,
 ) -> InPlaneResult:
-    config = engine.network.config
-    if not isinstance(engine.network, Generator) or not operator.linear.slices_are_independent:
+    if not operator.linear.slices_are_independent:
         raise UsageError("restore.task", f"{operator.linear.kind} cannot be restored in plane")
     return restore_in_plane(
         volume,
         engine,
-        config=config,  # type: ignore[arg-type]
+        config=engine.network.config,
         operator=operator,
         intensity=intensity_of(volume),
         sigma=sigma,

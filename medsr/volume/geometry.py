@@ -35,7 +35,7 @@ class Geometry:
     Parameters
     ----------
     shape : (I, J, K), voxels along each axis, each at least 1.
-    world_from_voxel : (4, 4) float64, voxel index to mm in RAS+ (x to the patient's right-to-left ... +R, +A, +S).
+    world_from_voxel : (4, 4) float64, voxel index to mm in RAS+ (x to the patient's right, y anterior, z superior).
     slice_axis : 0, 1 or 2: the axis along which slices were acquired.
     slice_thickness_mm : full width of the slice profile in mm, or None where the header does not say.
 
@@ -104,7 +104,14 @@ class Geometry:
         return replace(self, shape=shape, world_from_voxel=affine, slice_thickness_mm=thickness)
 
     def slices(self, start: int, stop: int) -> Geometry:
-        """The geometry of slices `start` to `stop` (half open) along the slice axis."""
+        """The geometry of slices `start` to `stop` (half open) along the slice axis.
+
+        Raises
+        ------
+        Refusal : ``geometry.shape``, if the stack does not hold them.
+        """
+        if not 0 <= start < stop <= self.shape[self.slice_axis]:
+            raise Refusal("geometry.shape", f"slices {start} to {stop} of {self.shape[self.slice_axis]}")
         offset = np.zeros(3)
         offset[self.slice_axis] = start
         affine = np.array(self.world_from_voxel)
@@ -115,11 +122,14 @@ class Geometry:
 
 
 def _check(geometry: Geometry) -> None:
-    if len(geometry.shape) != 3 or min(geometry.shape) < 1:
-        raise Refusal("geometry.shape", f"shape {geometry.shape} is not three positive numbers")
+    sizes: tuple[int, ...] = geometry.shape
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise Refusal("geometry.shape", f"shape {sizes} is not three positive numbers")
     affine = geometry.world_from_voxel
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise Refusal("geometry.affine", "the affine is not a 4 x 4 matrix of finite numbers")
+    if not np.array_equal(affine[3], (0, 0, 0, 1)):
+        raise Refusal("geometry.affine", f"the affine's last row is {affine[3].tolist()}, not 0 0 0 1")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     for axis, size in zip("ijk", spacing, strict=True):
         if not SMALLEST_SPACING_MM <= size <= LARGEST_SPACING_MM:

@@ -91,6 +91,9 @@ class Volume:
             raise Refusal("volume.shape", f"values {self.values.shape} do not fit geometry {self.geometry.shape}")
         if self.values.dtype != np.float32:
             raise Refusal("volume.shape", f"values are {self.values.dtype}, not float32")
+        if self.padding is not None and (self.padding.shape != self.values.shape or self.padding.dtype != np.bool_):
+            fact = f"padding is {self.padding.dtype} {self.padding.shape}, not bool {self.values.shape}"
+            raise Refusal("volume.shape", fact)
         for index in range(self.geometry.shape[2]):
             bad = np.count_nonzero(~np.isfinite(self.values[:, :, index]))
             if bad:
