@@ -16,11 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from medsr.errors import Refusal
-from medsr.models.generator import Generator, GeneratorConfig
+from medsr.models.generator import Generator
 from medsr.models.inputs import NOISE_GAIN
 
 __all__ = ["STEPS", "Bridge", "BridgeSettings", "bridge_input", "residual_scale", "scale_features"]
@@ -29,23 +28,16 @@ STEPS = (1.0, 0.75, 0.5, 0.25)
 """Times at which the network is asked; the last one leads to t = 0."""
 SMALLEST_SCALE = 0.002
 """Floor of the local scale, scaled units."""
-BRIDGE_MAPS = 3
-"""Maps that the bridge sees beside the regressor's input: x_reg, x_t, t."""
 
 _WINDOW = 7
 
 
-class Bridge(nn.Module):
+class Bridge(Generator):
     """(B, slices + maps + 3, H, W) to the predicted r, (B, 1, H, W); `config` counts the three extra maps."""
 
-    def __init__(self, config: GeneratorConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.net = Generator(config)
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Predict r."""
-        return self.net.residual(x)
+        """Predict r: nothing is added to the centre slice."""
+        return self.residual(x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +70,12 @@ class BridgeSettings:
             spread = {str(name): float(value) for name, value in record["spread"].items()}  # type: ignore[attr-defined]  # JSON
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Refusal("bundle.broken", "the bridge section is not complete") from error
-        if len(weights) != 4 or not steps or steps[0] != 1 or any(a <= b for a, b in zip(steps, steps[1:], strict=False)):
+        if (
+            len(weights) != 4
+            or not steps
+            or steps[0] != 1
+            or any(a <= b for a, b in zip(steps, steps[1:], strict=False))
+        ):
             raise Refusal("bundle.broken", f"bridge settings of {len(weights)} weights, steps {steps}")
         return cls((weights[0], weights[1], weights[2], weights[3]), steps, spread)
 
@@ -96,7 +93,9 @@ class BridgeSettings:
         return table.get(level, table.get(level.split("@", 1)[0], 1.0))
 
 
-def bridge_input(given: torch.Tensor, regressed: torch.Tensor, moved: torch.Tensor, time: float | torch.Tensor) -> torch.Tensor:
+def bridge_input(
+    given: torch.Tensor, regressed: torch.Tensor, moved: torch.Tensor, time: float | torch.Tensor
+) -> torch.Tensor:
     """Stack the regressor's input (B, C, H, W), its output, x_t (B, 1, H, W each) and t."""
     return torch.cat([given, regressed, moved, torch.ones_like(moved) * time], 1)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -34,6 +34,7 @@ __all__ = [
     "find_bundle",
     "load_bundle",
     "load_network",
+    "regressor_of",
 ]
 
 _WEIGHTS = "models/model.safetensors"
@@ -53,7 +54,7 @@ class Bundle:
     """A verified bundle on disk.
 
     sha256 is of the manifest's entries, weights_sha256 of the weights' file; network and domain are the records of
-    metadata.json.
+    metadata.json. A GAN end or a bridge has `settings` of its method, and names its regressor with its sha256.
     """
 
     folder: Path
@@ -68,6 +69,8 @@ class Bundle:
     network: Mapping[str, object]
     domain: Mapping[str, object]
     description: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    regressor: tuple[str, str] | None = None
 
 
 def bundle_folders() -> list[Path]:
@@ -147,9 +150,28 @@ def load_bundle(folder: Path) -> Bundle:
             network=dict(record["network"]),
             domain=dict(record.get("domain", {})),
             description=str(metadata.get("description", "")),
+            settings=dict(record.get("settings", {})),
+            regressor=_regressor(record.get("regressor")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Refusal("bundle.broken", f"metadata of {folder.name} lacks or misstates {error}") from error
+
+
+def regressor_of(bundle: Bundle) -> Bundle:
+    """The installed regressor that a GAN end or a bridge was trained on.
+
+    Raises
+    ------
+    UsageError : ``bundle.regressor``, if it is not installed, or not in the version that the bundle names.
+    """
+    if bundle.regressor is None:
+        raise UsageError("bundle.regressor", f"{bundle.name} names no regressor")
+    name, sha256 = bundle.regressor
+    for folder in bundle_folders():
+        found = load_bundle(folder)
+        if (found.name, found.sha256) == (name, sha256):
+            return found
+    raise UsageError("bundle.regressor", f"{bundle.name} needs {name} {sha256[:12]}, which is not installed")
 
 
 def load_network(bundle: Bundle) -> Generator:
@@ -166,9 +188,11 @@ def load_network(bundle: Bundle) -> Generator:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    from medsr.models.bridge import Bridge
     from medsr.models.generator import Generator, GeneratorConfig
 
-    network = Generator(GeneratorConfig.from_record(bundle.network))
+    kind = Bridge if bundle.method == "diffusion" else Generator
+    network = kind(GeneratorConfig.from_record(bundle.network))
     data = (bundle.folder / _WEIGHTS).read_bytes()
     actual = hashlib.sha256(data).hexdigest()
     if actual != bundle.weights_sha256:
@@ -198,6 +222,14 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise Refusal("bundle.broken", f"{path.parent.name}/{path.name} is missing") from error
+
+
+def _regressor(record: object) -> tuple[str, str] | None:
+    if record is None:
+        return None
+    if not isinstance(record, dict):
+        raise TypeError("'regressor'")
+    return str(record["name"]), str(record["sha256"])
 
 
 def _json(path: Path) -> dict[str, object]:

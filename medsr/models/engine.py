@@ -80,7 +80,12 @@ class TorchEngine:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Run the network without gradients and add its residual to the float32 centre slice."""
+        residual = self.residual(x)
+        with torch.inference_mode():
+            return self.network.centre(x).cpu() + residual
+
+    def residual(self, x: torch.Tensor) -> torch.Tensor:
+        """The residual alone, (B, 1, H, W) float32 on the CPU: what a bridge predicts."""
         with torch.inference_mode():
             given = x.to(self.device).contiguous(memory_format=torch.channels_last)
-            residual = self.network.residual(given).float().cpu()
-            return self.network.centre(x).cpu() + residual
+            return self.network.residual(given).float().cpu()

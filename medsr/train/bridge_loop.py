@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from medsr.models.bridge import (
     STEPS,
@@ -73,7 +72,7 @@ class BridgeTraining(Training):
             return []
         return [self._level(scale) for scale in (1.0, *FITTED_SCALES)]
 
-    def _build(self, start: Bundle | None) -> nn.Module:
+    def _build(self, start: Bundle | None) -> Bridge:
         if start is not None:
             raise ValueError("a bridge starts from random weights")
         return Bridge(self.recipe.network)
@@ -139,7 +138,9 @@ class BridgeTraining(Training):
             regressed = self._regress(batch.given)
             local = residual_scale(batch.given, regressed, self.settings.scale_weights, slices=slices)
             with torch.inference_mode():
-                draws = torch.stack([_drawn(bridge, batch, regressed, local, noise).image for _ in range(_LEVEL_SAMPLES)])
+                draws = torch.stack(
+                    [_drawn(bridge, batch, regressed, local, noise).image for _ in range(_LEVEL_SAMPLES)]
+                )
             totals.append({"x": batch.target, "regressed": regressed, "draws": draws})
         level = level_name("denoise" if scale == 1.0 else "superres", scale)
         return _figures(level, totals, floor=0.05 if recipe.modality == "MR" else -0.5)
@@ -176,9 +177,7 @@ def _figures(level: str, parts: list[Mapping[str, torch.Tensor]], *, floor: floa
     def decibel(image: torch.Tensor) -> float:
         return float(-10 * torch.log10((image - truth)[mask].square().mean()))
 
-    blocks = [
-        torch.nn.functional.avg_pool2d(image.square(), 8).sqrt().flatten() for image in (deviation, error)
-    ]
+    blocks = [torch.nn.functional.avg_pool2d(image.square(), 8).sqrt().flatten() for image in (deviation, error)]
     return LevelFigures(
         level,
         regressor_db=decibel(regressed),

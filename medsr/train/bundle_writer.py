@@ -5,16 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 from safetensors.torch import save
 
 from medsr import __version__
-from medsr.models.bundle import MANIFEST_FILES, file_sha256
+from medsr.models.bundle import MANIFEST_FILES, Bundle, file_sha256
 from medsr.models.generator import Generator
 from medsr.models.inputs import MAPS_TEXT, MR_PERCENTILE
+from medsr.models.through import THROUGH_MAPS_TEXT
 from medsr.resources import write_bytes
 from medsr.train.recipe import Recipe
 from medsr.train.scans import Scan
@@ -26,7 +27,11 @@ _DISCLAIMER = "Research software. Not a medical device; not for diagnosis or tre
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
-    """What the card says of a training."""
+    """What the card says of a training.
+
+    settings is what the method needs beside weights (fidelity, spread), table its figures on held-out subjects as
+    Markdown, features the range of each domain feature over the training scans.
+    """
 
     steps: int
     hours: float
@@ -34,6 +39,10 @@ class TrainingFacts:
     scans: tuple[Scan, ...]
     attribution: tuple[str, ...]
     started_from: str | None
+    regressor: Bundle | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+    table: str = ""
+    features: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def write_bundle(network: Generator, recipe: Recipe, facts: TrainingFacts, folder: Path, *, licence: str) -> None:
@@ -50,9 +59,10 @@ def write_bundle(network: Generator, recipe: Recipe, facts: TrainingFacts, folde
 
 
 def _metadata(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
-    slices, modality = recipe.network.slices, recipe.modality
+    slices, modality, base = recipe.network.slices, recipe.modality, facts.regressor
     unit = "HU / 1000" if modality == "CT" else f"divided by the {MR_PERCENTILE} percentile of positive voxels"
-    channels = [f"slice {index - slices // 2:+d}" for index in range(slices)] + list(MAPS_TEXT)
+    channels = [f"slice {index - slices // 2:+d}" for index in range(slices)] + list(_maps(recipe))
+    outcome = "residual over its local scale" if recipe.method == "diffusion" else f"restored slice, {unit}"
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
         "meta_schema_20240725.json",
@@ -63,7 +73,7 @@ def _metadata(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
         "required_packages_version": {"medsr": __version__, "safetensors": _version("safetensors")},
         "name": recipe.name,
         "task": ", ".join(recipe.tasks),
-        "description": f"{modality} restoration in plane: {' and '.join(recipe.tasks)}. {_DISCLAIMER}",
+        "description": f"{_title(recipe)}. {_DISCLAIMER}",
         "authors": "the medsr developers",
         "copyright": "Copyright (c) the medsr developers; Apache-2.0, data attribution in docs/README.md",
         "intended_use": _DISCLAIMER,
@@ -74,7 +84,7 @@ def _metadata(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
                     "format": "magnitude" if modality == "MR" else "hounsfield",
                     "modality": modality,
                     "num_channels": recipe.network.channels,
-                    "spatial_shape": ["2*n", "2*n"],
+                    "spatial_shape": [f"{recipe.network.down}*n"] * 2,
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": False,
@@ -87,38 +97,60 @@ def _metadata(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
                     "format": "magnitude" if modality == "MR" else "hounsfield",
                     "modality": modality,
                     "num_channels": 1,
-                    "spatial_shape": ["2*n", "2*n"],
+                    "spatial_shape": [f"{recipe.network.down}*n"] * 2,
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": False,
-                    "channel_def": {"0": f"restored slice, {unit}"},
+                    "channel_def": {"0": outcome},
                 }
             },
         },
         "medsr": {
             "name": recipe.name,
             "modality": modality,
-            "method": "regress",
-            "plane": "inplane",
+            "method": recipe.method,
+            "plane": recipe.plane,
             "tasks": list(recipe.tasks),
             "network": recipe.network.to_record(),
             "domain": _domain(recipe, facts),
             "training": {"steps": facts.steps, "hours": round(facts.hours, 3)},
+            **({"settings": dict(facts.settings)} if facts.settings else {}),
+            **({"regressor": {"name": base.name, "sha256": base.sha256}} if base else {}),
         },
     }
+
+
+def _maps(recipe: Recipe) -> tuple[str, ...]:
+    if recipe.plane == "through":
+        return THROUGH_MAPS_TEXT
+    if recipe.method == "diffusion":
+        return (*MAPS_TEXT, "output of the regressor", "noisy residual", "time")
+    return MAPS_TEXT
+
+
+def _title(recipe: Recipe) -> str:
+    plane = "in plane" if recipe.plane == "inplane" else "through plane"
+    method = {"regress": "regression", "gan": "a GAN end of its regressor", "diffusion": "a few-step bridge"}
+    return f"{recipe.modality} restoration {plane} ({', '.join(recipe.tasks)}) by {method[recipe.method]}"
 
 
 def _domain(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
     # Spacing is augmented up to twofold in training, so the domain reaches twice the largest spacing.
     in_plane = sorted(min(scan.spacing_mm) for scan in facts.scans)
     low, high = in_plane[len(in_plane) // 100], in_plane[-1 - len(in_plane) // 100]
-    level: dict[str, object] = (
-        {"noise_percent": list(recipe.noise_percent)}
-        if recipe.modality == "MR"
-        else {"dose_fraction": list(recipe.dose_fraction)}
-    )
-    scales = sorted(set(recipe.scales))
-    return {"in_plane_spacing_mm": [round(low, 3), round(2 * high, 3)], "scales": scales, **level}
+    domain: dict[str, object] = {"in_plane_spacing_mm": [round(low, 3), round(2 * high, 3)]}
+    if recipe.plane == "through":
+        domain["through_factors"] = [1.5, 6.0]
+        domain["slice_spacing_mm"] = [round(low, 3), round(max(max(scan.spacing_mm) for scan in facts.scans), 3)]
+    else:
+        domain["scales"] = sorted(set(recipe.scales))
+    if recipe.modality == "MR":
+        domain["noise_percent"] = list(recipe.noise_percent)
+    elif recipe.plane == "inplane":
+        domain["dose_fraction"] = list(recipe.dose_fraction)
+    if facts.features:
+        domain["features"] = {name: list(values) for name, values in facts.features.items()}
+    return domain
 
 
 def _inference(recipe: Recipe) -> dict[str, object]:
@@ -169,9 +201,11 @@ def _card(recipe: Recipe, facts: TrainingFacts) -> str:
     gain = "not measured" if facts.validation_gain_db is None else f"{facts.validation_gain_db:+.2f} dB"
     start = facts.started_from or "random weights"
     attribution = "\n".join(f"- {line}" for line in facts.attribution) or "- none given"
+    base = f"{facts.regressor.name} ({facts.regressor.sha256[:12]})" if facts.regressor else "none"
+    figures = f"\n## Figures on held-out subjects\n\n{facts.table}\n" if facts.table else ""
     return f"""# {recipe.name} {recipe.version}
 
-{recipe.modality} restoration in plane ({", ".join(recipe.tasks)}) by regression. {_DISCLAIMER}
+{_title(recipe)}. {_DISCLAIMER}
 
 ## Training
 
@@ -179,6 +213,7 @@ def _card(recipe: Recipe, facts: TrainingFacts) -> str:
 |---|---|
 | network | {recipe.network.width} channels, {recipe.network.blocks} blocks, {recipe.network.slices} slices in |
 | start | {start} |
+| regressor | {base} |
 | steps, hours | {facts.steps}, {facts.hours:.2f} |
 | seed | {recipe.seed} |
 | scans, subjects | {len(facts.scans)}, {subjects} |
@@ -187,7 +222,7 @@ def _card(recipe: Recipe, facts: TrainingFacts) -> str:
 
 Everything else that decided these weights stands in recipe.yaml. Figures on scans that no weight, threshold or
 seed has seen are printed by `medsr evaluate`.
-
+{figures}
 ## Data and attribution
 
 {attribution}

@@ -59,8 +59,9 @@ class GanTraining(Training):
     """
 
     def __init__(self, recipe: Recipe, scans: list[Scan], folder: Path, *, regressor: Bundle) -> None:
-        from monai.losses import PatchAdversarialLoss, SSIMLoss
-        from monai.networks.nets import PatchDiscriminator
+        from monai.losses.adversarial_loss import PatchAdversarialLoss
+        from monai.losses.ssim_loss import SSIMLoss
+        from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 
         super().__init__(recipe, scans, folder, start=regressor)
         self.origin = {name: value.clone() for name, value in load_network(regressor).state_dict().items()}
@@ -74,7 +75,11 @@ class GanTraining(Training):
         self._critic = torch.optim.Adam(self.discriminator.parameters(), _DISCRIMINATOR_RATE, betas=(0.5, 0.99))
         self.rng = np.random.default_rng(recipe.seed)
         self.progress = load_checkpoint(
-            self.checkpoint, self.network, ema=self.ema, optimiser=self.optimiser, rng=self.rng,
+            self.checkpoint,
+            self.network,
+            ema=self.ema,
+            optimiser=self.optimiser,
+            rng=self.rng,
             fingerprint=self.fingerprint,
         )
         self._load_critic()
@@ -82,8 +87,13 @@ class GanTraining(Training):
     def save(self) -> None:
         """Write the checkpoints of both networks, the discriminator's first."""
         save_checkpoint(
-            self.folder / "discriminator.pt", self.discriminator, ema=Ema(self.discriminator), optimiser=self._critic,
-            rng=self.rng, progress=Progress(self.progress.step, self.progress.seconds), fingerprint=self.fingerprint,
+            self.folder / "discriminator.pt",
+            self.discriminator,
+            ema=Ema(self.discriminator),
+            optimiser=self._critic,
+            rng=self.rng,
+            progress=Progress(self.progress.step, self.progress.seconds),
+            fingerprint=self.fingerprint,
         )
         super().save()
 
@@ -141,8 +151,12 @@ class GanTraining(Training):
         path = self.folder / "discriminator.pt"
         if self.progress.step and path.is_file():
             load_checkpoint(
-                path, self.discriminator, ema=Ema(self.discriminator), optimiser=self._critic,
-                rng=np.random.default_rng(0), fingerprint=self.fingerprint,
+                path,
+                self.discriminator,
+                ema=Ema(self.discriminator),
+                optimiser=self._critic,
+                rng=np.random.default_rng(0),
+                fingerprint=self.fingerprint,
             )
 
     def _level(self, scale: float) -> list[FidelityFigures]:

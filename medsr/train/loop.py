@@ -81,7 +81,7 @@ class Training:
         torch.manual_seed(recipe.seed)
         self.network = self._build(start)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.AdamW(
+        self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
             self.network.parameters(),
             recipe.learning_rate,
             betas=(0.9, 0.99),

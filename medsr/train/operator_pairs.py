@@ -34,7 +34,9 @@ class OperatorDraw(PairDraw):
         given = torch.stack([item[0] for item in items]).contiguous(memory_format=torch.channels_last)
         side = int(given.shape[-1])
         linear = None if chosen == 1.0 else self._operator(torch.empty(1, side, side), chosen)
-        return OperatorBatch(given, torch.stack([item[1] for item in items]), linear, tuple(i[2] for i in items), chosen)
+        return OperatorBatch(
+            given, torch.stack([item[1] for item in items]), linear, tuple(i[2] for i in items), chosen
+        )
 
     def _factor(self) -> float:
         superres = self.rng.random() < self.recipe.superres_share

@@ -75,10 +75,8 @@ def _scaled(volume: Volume) -> npt.NDArray[np.float32]:
 def _halved(stack: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     sizes = [size // 2 * 2 for size in stack.shape]
     cut = stack[: sizes[0], : sizes[1], : sizes[2]]
-    mean: npt.NDArray[np.float32] = cut.reshape(sizes[0] // 2, 2, sizes[1] // 2, 2, sizes[2] // 2, 2).mean(
-        (1, 3, 5), dtype=np.float32
-    )
-    return mean
+    shaped = cut.reshape(sizes[0] // 2, 2, sizes[1] // 2, 2, sizes[2] // 2, 2)
+    return shaped.mean((1, 3, 5)).astype(np.float32)
 
 
 def _stack(values: npt.NDArray[np.float32], modality: Literal["CT", "MR"], thin: bool, sigma: float) -> Stack:
@@ -90,4 +88,4 @@ def _usable(stack: Stack) -> bool:
     slices, rows, columns = stack.values.shape
     wide = min(rows, columns) >= WIDE_SIDE
     strip = min(rows, columns) >= NARROW_SIDE and max(rows, columns) >= 1.5 * WIDE_SIDE
-    return slices >= _FEWEST_SLICES and (wide or strip)
+    return bool(slices >= _FEWEST_SLICES and (wide or strip))

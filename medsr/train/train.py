@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from medsr.errors import UsageError
 from medsr.models.bundle import Bundle
+from medsr.models.catalogue import named
 from medsr.models.engine import prepare_process
 from medsr.resources import data_root
+from medsr.physics.features import domain_features
+from medsr.train.bridge_loop import BridgeTraining
 from medsr.train.bundle_writer import TrainingFacts, write_bundle
 from medsr.train.ct_bank import CtPreparer
+from medsr.train.fitted import bridge_settings, gan_settings, percentiles
+from medsr.train.gan_loop import GanTraining
 from medsr.train.loop import Report, Training
 from medsr.train.recipe import Recipe, load_recipe
 from medsr.train.scans import Scan, mr_scan, read_scans
 from medsr.train.through_scans import through_scan
+from medsr.volume import Volume
 
 __all__ = ["recipe_named", "train"]
 
@@ -47,7 +53,8 @@ def train(
     """Train until the recipe's minutes are spent and write the bundle; returns its folder.
 
     Called again on the same `output` after an interruption, it goes on from the last checkpoint. `start` gives
-    the weights to begin with (fine-tuning).
+    the weights to begin with (fine-tuning); for a GAN end or a bridge it is the regressor, by default the installed
+    bundle that the recipe names.
 
     Raises
     ------
@@ -55,38 +62,78 @@ def train(
     """
     prepare_process(threads)
     chosen = recipe if minutes is None else replace(recipe, minutes=minutes)
-    if start is not None and (start.network != chosen.network.to_record() or start.modality != chosen.modality):
-        raise UsageError("train.start", f"{start.name} has another network or modality than recipe {chosen.name}")
+    base = _base(chosen, start)
     work = output / ".training"
     work.mkdir(parents=True, exist_ok=True)
-    scans = _scans(chosen, data, work, log)
-    training = Training(chosen, scans, work, start=start)
-    reports: list[Report] = []
-
-    def remember(item: Report) -> None:
-        reports.append(item)
-        report(item)
-
-    training.run(remember)
+    scans, features = _scans(chosen, data, work, log)
+    training = _training(chosen, scans, work, base)
+    training.run(report)
+    settings, table = _fitted(training)
+    regressor = base if chosen.method != "regress" else None
     facts = TrainingFacts(
         steps=training.progress.step,
         hours=training.progress.seconds / 3600,
         validation_gain_db=training.gain(),
         scans=tuple(training.kept),
         attribution=_attribution(data),
-        started_from=f"{start.name} {start.version} ({start.sha256[:12]})" if start else None,
+        started_from=f"{base.name} {base.version} ({base.sha256[:12]})" if base and regressor is None else None,
+        regressor=regressor,
+        settings=settings,
+        table=table,
+        features=percentiles(features, {scan.name for scan in training.kept}),
     )
     licence = (data_root("models") / "LICENSE").read_text(encoding="utf-8")
     write_bundle(training.averaged(), chosen, facts, output, licence=licence)
     return output
 
 
-def _scans(recipe: Recipe, data: Path, work: Path, log: Callable[[str], None]) -> list[Scan]:
+def _base(recipe: Recipe, start: Bundle | None) -> Bundle | None:
+    """The bundle that the weights start from or stand on."""
+    found = start if start is not None or recipe.method == "regress" else named(recipe.regressor)
+    if found is None:
+        return None
+    same = found.network == recipe.network.to_record() or recipe.method == "diffusion"
+    if not same or found.modality != recipe.modality or found.plane != recipe.plane or found.method != "regress":
+        fact = f"{found.name} is no regressor with the network and modality of recipe {recipe.name}"
+        raise UsageError("train.start", fact)
+    return found
+
+
+def _training(recipe: Recipe, scans: list[Scan], work: Path, base: Bundle | None) -> Training:
+    if recipe.method == "regress" or base is None:
+        return Training(recipe, scans, work, start=base)
+    if recipe.method == "diffusion":
+        return BridgeTraining(recipe, scans, work, regressor=base)
+    return GanTraining(recipe, scans, work, regressor=base)
+
+
+def _fitted(training: Training) -> tuple[Mapping[str, object], str]:
+    """What is fitted on held-out subjects after the last step: settings for the bundle, and a table for its card."""
+    if isinstance(training, BridgeTraining):
+        return bridge_settings(training.settings, training.figures())
+    if isinstance(training, GanTraining):
+        return gan_settings(training.figures())
+    return {}, ""
+
+
+def _scans(
+    recipe: Recipe, data: Path, work: Path, log: Callable[[str], None]
+) -> tuple[list[Scan], dict[str, dict[str, float]]]:
+    """Prepared scans, and the domain features of each by its name."""
+    features: dict[str, dict[str, float]] = {}
+    prepare: Callable[[Volume, str, str], Scan | None]
     if recipe.plane == "through":
-        return read_scans(data, through_scan, log=log)
-    if recipe.modality == "MR":
-        return read_scans(data, mr_scan, log=log)
-    return read_scans(data, CtPreparer(work / "noise-bank", recipe.seed), log=log)
+        prepare = through_scan
+    else:
+        prepare = mr_scan if recipe.modality == "MR" else CtPreparer(work / "noise-bank", recipe.seed)
+
+    def described(volume: Volume, name: str, subject: str) -> Scan | None:
+        scan = prepare(volume, name, subject)
+        if scan is not None:
+            features[name] = domain_features(volume)
+        return scan
+
+    return read_scans(data, described, log=log), features
 
 
 def _attribution(data: Path) -> tuple[str, ...]:
