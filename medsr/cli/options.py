@@ -14,6 +14,7 @@ __all__ = [
     "Device",
     "Input",
     "Json",
+    "MethodChoice",
     "ModalityChoice",
     "ModalityOption",
     "NoiseOption",
@@ -28,6 +29,7 @@ __all__ = [
     "Verbose",
     "modality_of",
     "noise_value",
+    "slice_numbers",
 ]
 
 
@@ -37,6 +39,14 @@ class TaskChoice(StrEnum):
     denoise = "denoise"
     superres = "superres"
     inpaint = "inpaint"
+
+
+class MethodChoice(StrEnum):
+    """Ways to restore."""
+
+    regress = "regress"
+    gan = "gan"
+    diffusion = "diffusion"
 
 
 class ModalityChoice(StrEnum):
@@ -100,3 +110,18 @@ def noise_value(text: str) -> float | None:
         return float(text)
     except ValueError as error:
         raise UsageError("restore.noise", f"noise {text[:20]!r} is neither auto nor a number") from error
+
+
+def slice_numbers(text: str | None) -> tuple[int, ...] | None:
+    """Slice indices of ``"10,11"``; None where nothing is given.
+
+    Raises
+    ------
+    UsageError : ``restore.slices``, if that is no list of whole numbers.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError("restore.slices", f"mask {text[:40]!r} is no list of slice numbers") from error

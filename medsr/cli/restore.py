@@ -12,6 +12,7 @@ from medsr.cli.options import (
     DeviceChoice,
     Input,
     Json,
+    MethodChoice,
     ModalityChoice,
     ModalityOption,
     NoiseOption,
@@ -27,6 +28,7 @@ from medsr.cli.options import (
     Verbose,
     modality_of,
     noise_value,
+    slice_numbers,
 )
 
 __all__ = ["restore"]
@@ -37,6 +39,19 @@ def restore(
     output: Output,
     task: Annotated[TaskChoice, typer.Option("--task", help="What to do.")] = TaskChoice.denoise,
     scale: Annotated[float | None, typer.Option("--scale", help="In-plane factor of super-resolution.")] = None,
+    through: Annotated[
+        float | None, typer.Option("--through", help="Through-plane factor of super-resolution: thick slices to thin.")
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option("--mask", help="Lost slices, counted from 0, instead of those found.", metavar="I,J,.."),
+    ] = None,
+    method: Annotated[MethodChoice, typer.Option("--method", help="How to restore.")] = MethodChoice.regress,
+    fidelity: Annotated[
+        float | None, typer.Option("--fidelity", help="GAN: 1 (regressor), 0.75, 0.5, 0.25 or 0 (sharpest).")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Diffusion: samples; the image is their mean.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Diffusion: seed of the samples.")] = 0,
     modality: ModalityOption = ModalityChoice.auto,
     noise: NoiseOption = "auto",
     operator: OperatorOption = None,
@@ -63,6 +78,12 @@ def restore(
             output,
             task=task.value,
             scale=scale,
+            through=through,
+            mask=slice_numbers(mask),
+            method=method.value,
+            fidelity=fidelity,
+            samples=samples,
+            seed=seed,
             modality=modality_of(modality),
             noise=noise_value(noise),
             operator=operator,

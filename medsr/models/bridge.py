@@ -12,6 +12,7 @@ Yue et al., ResShift, NeurIPS 2023, arXiv 2307.12348 (residual shifting); Safari
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,12 +71,7 @@ class BridgeSettings:
             spread = {str(name): float(value) for name, value in record["spread"].items()}  # type: ignore[attr-defined]  # JSON
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Refusal("bundle.broken", "the bridge section is not complete") from error
-        if (
-            len(weights) != 4
-            or not steps
-            or steps[0] != 1
-            or any(a <= b for a, b in zip(steps, steps[1:], strict=False))
-        ):
+        if len(weights) != 4 or not steps or steps[0] != 1 or any(a <= b for a, b in itertools.pairwise(steps)):
             raise Refusal("bundle.broken", f"bridge settings of {len(weights)} weights, steps {steps}")
         return cls((weights[0], weights[1], weights[2], weights[3]), steps, spread)
 

@@ -8,6 +8,7 @@ Lee et al., "A simple unified framework for detecting out-of-distribution sample
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -92,7 +93,7 @@ def _slope(stack: npt.NDArray[np.float32]) -> float:
     radius = 2 * np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(columns)[None])
     edges = np.geomspace(*_BAND, _BINS + 1)
     places, levels = [], []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         inside = (radius >= low) & (radius < high)
         if inside.any():
             places.append(math.log(math.sqrt(low * high)))

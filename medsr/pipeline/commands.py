@@ -13,7 +13,7 @@ from medsr.pipeline.degrade import DegradeRequest, degrade, write_degraded
 from medsr.pipeline.walk import Result, read_with_operator, restore_volume, validate_volume
 from medsr.records import Task, Word
 from medsr.report.words import gate_sentence
-from medsr.restore.request import RestoreRequest
+from medsr.restore.request import DEFAULT_SAMPLES, Method, RestoreRequest
 from medsr.volume import Modality
 
 __all__ = ["Summary", "degrade_file", "restore_file", "validate_files"]
@@ -54,6 +54,12 @@ def restore_file(
     *,
     task: str,
     scale: float | None,
+    through: float | None = None,
+    mask: tuple[int, ...] | None = None,
+    method: str = "regress",
+    fidelity: float | None = None,
+    samples: int = DEFAULT_SAMPLES,
+    seed: int = 0,
     modality: str = "auto",
     noise: float | None = None,
     operator: Path | None = None,
@@ -69,7 +75,13 @@ def restore_file(
     request = RestoreRequest(
         cast("Task", task),
         scale=scale,
+        through=through,
+        mask=mask,
         noise=noise,
+        method=cast("Method", method),
+        fidelity=fidelity,
+        samples=samples,
+        seed=seed,
         device=cast("Literal['auto', 'cpu', 'cuda']", device),
         precision=cast("Literal['auto', 'fp32', 'bf16']", precision),
         threads=threads,

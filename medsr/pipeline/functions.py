@@ -10,7 +10,7 @@ from medsr.pipeline.degrade import DegradeRequest
 from medsr.pipeline.degrade import degrade as degrade_volume
 from medsr.pipeline.walk import Result, restore_volume, validate_volume
 from medsr.records import Judgement, Task
-from medsr.restore.request import Method, RestoreRequest
+from medsr.restore.request import DEFAULT_SAMPLES, Method, RestoreRequest
 from medsr.volume import Modality, Volume
 
 __all__ = ["degrade", "read", "restore", "validate"]
@@ -45,13 +45,32 @@ def restore(
     task: Task,
     *,
     scale: float | None = None,
+    through: float | None = None,
+    mask: tuple[int, ...] | None = None,
     method: Method = "regress",
+    fidelity: float | None = None,
+    samples: int = DEFAULT_SAMPLES,
+    seed: int = 0,
     noise: float | None = None,
     policy: str = "research",
     threads: int | None = None,
 ) -> Result:
-    """Restore a scan and judge it. ``result.save(folder)`` writes what the gate allows."""
-    request = RestoreRequest(task, scale=scale, method=method, noise=noise, threads=threads)
+    """Restore a scan and judge it. ``result.save(folder)`` writes what the gate allows.
+
+    See :class:`medsr.restore.request.RestoreRequest` for the options.
+    """
+    request = RestoreRequest(
+        task,
+        scale=scale,
+        through=through,
+        mask=mask,
+        method=method,
+        fidelity=fidelity,
+        samples=samples,
+        seed=seed,
+        noise=noise,
+        threads=threads,
+    )
     return restore_volume(scan, request, policy=policy)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from medsr.errors import Refusal, UsageError
@@ -15,24 +16,30 @@ from medsr.physics import (
     NoNoise,
     Operator,
     OverlapAverage,
+    SliceMask,
+    SliceProfile,
 )
 from medsr.records import NoiseLevel
+from medsr.restore.lost import lost_slices
 from medsr.restore.request import RestoreRequest
 from medsr.volume import Volume
 
-__all__ = ["declared_operator", "in_plane_operator", "operator_of"]
+__all__ = ["declared_operator", "in_plane_operator", "operator_of", "thick_operator"]
 
 
 def operator_of(volume: Volume, request: RestoreRequest, noise: NoiseLevel) -> Operator:
     """The operator of a restoration.
 
     A declared operator (sidecar or ``--operator``) wins where it fits the task; otherwise the grid follows the
-    modality: k-space truncation for MR, area average for CT, with provenance ``estimated``.
+    modality: k-space truncation for MR, area average for CT, with provenance ``estimated``. Thick slices are a box
+    as wide as the header says, or as the distance of slices where it does not. Lost slices are those given, else
+    those that the pixels show.
 
     Raises
     ------
-    Refusal : ``operator.shape``, if the declared operator does not map onto this scan's grid.
-    UsageError : ``restore.scale``, if the declared operator is of another scale than the one asked for.
+    Refusal : ``operator.shape``, if the declared operator does not map onto this scan's grid; ``restore.edge``.
+    UsageError : ``restore.scale``, if the declared operator is of another scale than the one asked for, or no scale
+        is known; ``restore.slices``.
     """
     declared = declared_operator(volume)
     if declared is not None and _serves(declared.linear, request):
@@ -41,9 +48,15 @@ def operator_of(volume: Volume, request: RestoreRequest, noise: NoiseLevel) -> O
     model = declared.noise if declared is not None else _noise_model(volume, noise)
     if request.task == "denoise":
         linear: LinearOperator = Identity(volume.geometry.shape, volume.geometry.slice_axis)
-    else:
-        linear = in_plane_operator(volume, float(request.scale or 1))
-    return Operator(linear, model, "estimated")
+        return Operator(linear, model, "estimated")
+    if request.task == "inpaint":
+        return Operator(lost_slices(volume, request.mask), model, "declared" if request.mask else "estimated")
+    if request.through is not None:
+        known = volume.geometry.slice_thickness_mm is not None
+        return Operator(thick_operator(volume, request.through), model, "header" if known else "estimated")
+    if request.scale is None:
+        raise UsageError("restore.scale", "neither a factor nor the scan's operator says what to super-resolve")
+    return Operator(in_plane_operator(volume, float(request.scale)), model, "estimated")
 
 
 def declared_operator(volume: Volume) -> Operator | None:
@@ -59,8 +72,11 @@ def declared_operator(volume: Volume) -> Operator | None:
     if not isinstance(record, Mapping):
         raise Refusal("operator.parameter", "the sidecar's operator is not a record")
     operator = Operator.from_record(record)
-    if operator.linear.coarse_shape != volume.geometry.shape:
-        fact = f"the declared operator gives {operator.linear.coarse_shape}, the scan has {volume.geometry.shape}"
+    # A scan with lost slices keeps its whole grid; what fills them is no measurement.
+    masked = isinstance(operator.linear, SliceMask)
+    stated = operator.linear.fine_shape if masked else operator.linear.coarse_shape
+    if stated != volume.geometry.shape:
+        fact = f"the declared operator gives {stated}, the scan has {volume.geometry.shape}"
         raise Refusal("operator.shape", fact)
     return operator
 
@@ -80,14 +96,38 @@ def in_plane_operator(volume: Volume, scale: float) -> LinearOperator:
     return OverlapAverage(shape, coarse, volume.geometry.slice_axis)
 
 
+def thick_operator(volume: Volume, factor: float) -> SliceProfile:
+    """Thick slices over thin ones that lie `factor` times closer; the thin stack ends with the last thick slice.
+
+    Raises
+    ------
+    UsageError : ``restore.scale``, if the scan has fewer than two slices.
+    """
+    axis, spacing = volume.geometry.slice_axis, volume.geometry.spacing_mm
+    count, stated = volume.geometry.shape[axis], volume.geometry.slice_thickness_mm
+    if count < 2:
+        raise UsageError("restore.scale", f"a stack of {count} slice has no neighbours to be cut from")
+    thickness = max(1.0, factor * (stated / spacing[axis] if stated is not None else 1.0))
+    shape = list(volume.geometry.shape)
+    shape[axis] = math.ceil(factor * (count - 1) + thickness - 1e-6)
+    return SliceProfile((shape[0], shape[1], shape[2]), thickness, factor, "box", axis)
+
+
 def _serves(linear: LinearOperator, request: RestoreRequest) -> bool:
     if request.task == "denoise":
         return linear.kind == "identity"
-    return linear.kind in ("k_space_truncation", "area_average", "overlap_average")
+    if request.task == "inpaint":
+        return linear.kind == "slice_mask" and request.mask is None
+    if linear.kind == "slice_profile":
+        return request.scale is None
+    return linear.kind in ("k_space_truncation", "area_average", "overlap_average") and request.through is None
 
 
 def _check_scale(linear: LinearOperator, volume: Volume, request: RestoreRequest) -> None:
     """The declared grid is the one asked for, to the rounding of either matrix."""
+    if request.through is not None and isinstance(linear, SliceProfile) and abs(linear.step - request.through) > 0.01:
+        fact = f"--through {request.through:g} asked for, but the scan's operator says every {linear.step:g} slices"
+        raise UsageError("restore.scale", fact)
     if request.scale is None:
         return
     for axis in volume.geometry.in_plane_axes:

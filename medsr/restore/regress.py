@@ -18,20 +18,21 @@ from medsr.restore.intensity import PADDING_HU, Intensity
 from medsr.restore.tiles import run_slice
 from medsr.volume import Volume
 
-__all__ = ["InPlaneResult", "Progress", "restore_in_plane"]
+__all__ = ["InPlaneResult", "Lifted", "Progress", "put_slice", "restore_in_plane"]
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InPlaneResult:
-    """Image and estimate on the fine grid, in image units, and what it took."""
+    """Image and estimate on the fine grid, in image units, and what it took; spread is the samples' sd, if any."""
 
     image: npt.NDArray[np.float32]
     estimate: npt.NDArray[np.float32]
     network_s: float
     projection_weight: float
     residual_rms: float
+    spread: npt.NDArray[np.float32] | None = None
 
 
 def restore_in_plane(
@@ -67,7 +68,7 @@ def restore_in_plane(
     count = measured.geometry.shape[axis]
     estimate = np.empty(linear.fine_shape, np.float32, order="F")
     image = estimate if denoise_only else np.empty_like(estimate)
-    lifted = _Lifted(measured, operator, intensity)
+    lifted = Lifted(measured, operator, intensity)
     magnitude = measured.modality == "MR"
     spent, weights, energies = 0.0, [], []
     for index in range(count):
@@ -77,7 +78,7 @@ def restore_in_plane(
         started = time.process_time()
         output = run_slice(network, given, config=config, memory_bytes=memory_bytes) * intensity.divisor
         spent += time.process_time() - started
-        _put(estimate, output, index, axis)
+        put_slice(estimate, output, index, axis)
         if not denoise_only:
             corrected = project(
                 lifted.coarse(index),
@@ -87,7 +88,7 @@ def restore_in_plane(
                 sigma=sigma,
                 magnitude=magnitude,
             )
-            _put(image, corrected.image.squeeze(axis), index, axis)
+            put_slice(image, corrected.image.squeeze(axis), index, axis)
             weights.append(corrected.weight)
             energies.append(corrected.residual_rms**2)
         if progress:
@@ -97,7 +98,7 @@ def restore_in_plane(
     return InPlaneResult(image, estimate, spent, weight, rms)
 
 
-class _Lifted:
+class Lifted:
     """A+ y slice by slice, in scaled units, with the last few kept: each serves several neighbourhoods."""
 
     def __init__(self, measured: Volume, operator: Operator, intensity: Intensity) -> None:
@@ -124,7 +125,8 @@ class _Lifted:
         return self._kept[index]
 
 
-def _put(target: npt.NDArray[np.float32], values: torch.Tensor, index: int, axis: int) -> None:
+def put_slice(target: npt.NDArray[np.float32], values: torch.Tensor, index: int, axis: int) -> None:
+    """Write one slice (H, W) into a volume."""
     place: list[int | slice] = [slice(None)] * 3
     place[axis] = index
     target[tuple(place)] = values.numpy()

@@ -7,19 +7,24 @@ import time
 import torch
 
 from medsr.errors import UsageError
-from medsr.models.bundle import Bundle, find_bundle, load_network
-from medsr.models.engine import TorchEngine, prepare_process
-from medsr.physics import Identity, MagnitudeNoise, Operator, ProjectionNoise
+from medsr.models.bundle import Bundle, find_bundle
+from medsr.models.engine import prepare_process
+from medsr.models.levels import level_name
+from medsr.physics import Identity, MagnitudeNoise, Operator, ProjectionNoise, SliceMask, SliceProfile
 from medsr.physics.estimate import NoiseEstimate, estimate_noise
-from medsr.records import ModelIdentity, NoiseLevel, Restoration
+from medsr.records import NoiseLevel, Restoration
+from medsr.restore.diffusion import restore_by_samples
 from medsr.restore.intensity import intensity_of
+from medsr.restore.lost import acquired
 from medsr.restore.operators import declared_operator, operator_of
+from medsr.restore.painter import Painter, painter_of
 from medsr.restore.regress import InPlaneResult, Progress, restore_in_plane
 from medsr.restore.request import RestoreRequest
+from medsr.restore.through import restore_through
 from medsr.settings import settings
 from medsr.volume import Volume
 
-__all__ = ["noise_of", "removable_sigma", "restore"]
+__all__ = ["noise_of", "removable_sigma", "restore", "told_scale", "told_sigma"]
 
 
 def restore(
@@ -31,50 +36,54 @@ def restore(
     ----------
     volume : the measurement, with its declared operator if it has one.
     request : task and options.
-    bundle : weights to use; the installed bundle that serves modality and task by default.
+    bundle : weights to use; the installed bundle that serves modality, task and method by default.
     progress : called with (slices done, slices in all).
+
+    Returns
+    -------
+    For an inpainting `measured` holds the acquired slices alone, y as the operator has it.
 
     Raises
     ------
-    UsageError : ``bundle.none``, ``restore.scale``, ``restore.task``.
-    Refusal : ``operator.shape``, ``volume.empty``.
+    UsageError : ``bundle.none``, ``bundle.regressor``, ``restore.scale``, ``restore.task``, ``restore.slices``.
+    Refusal : ``operator.shape``, ``volume.empty``, ``restore.edge``.
     """
     prepare_process(request.threads)
     started = time.perf_counter()
-    chosen = bundle or find_bundle(volume.modality, task=request.task, method=request.method)
-    network = load_network(chosen)
-    engine = TorchEngine.of(network, device=request.device, precision=request.precision)
-    loaded = time.perf_counter()
     estimated = estimate_noise(volume)
     noise = noise_of(volume, request, estimated)
     operator = operator_of(volume, request, noise)
+    linear = operator.linear
+    y = acquired(volume, linear) if isinstance(linear, SliceMask) else volume
     measured = time.perf_counter()
-    result = _run(volume, engine, operator, removable_sigma(operator, noise), progress)
+    through = isinstance(linear, (SliceMask, SliceProfile))
+    chosen = bundle or find_bundle(volume.modality, task=request.task, method=request.method, through_plane=through)
+    if (chosen.plane == "through") != through:
+        raise UsageError("restore.task", f"{chosen.name} does not restore a scan with {linear.kind}")
+    painter = painter_of(chosen, request, level=level_name(request.task, told_scale(operator, volume)))
+    loaded = time.perf_counter()
+    result = _run(y, painter, operator, told_sigma(operator, noise, estimated), progress)
     finished = time.perf_counter()
+    kept_grid = isinstance(linear, SliceMask)
     return Restoration(
-        measured=volume,
+        measured=y,
         image=result.image,
         estimate=result.estimate,
-        geometry=operator.linear.fine_geometry(volume.geometry),
+        geometry=volume.geometry if kept_grid else linear.fine_geometry(volume.geometry),
         operator=operator,
         task=request.task,
-        model=ModelIdentity(
-            bundle=chosen.name,
-            version=chosen.version,
-            sha256=chosen.sha256,
-            method=request.method,
-            engine="torch",
-            precision=engine.precision,
-        ),
+        model=painter.identity,
         noise=noise,
+        spread=result.spread,
+        synthetic_slices=linear.missing if isinstance(linear, SliceMask) else (),
         timings={
-            "load_s": loaded - started,
-            "noise_s": measured - loaded,
-            "restore_s": finished - measured,
+            "load_s": loaded - measured,
+            "noise_s": measured - started,
+            "restore_s": finished - loaded,
             "network_cpu_s": result.network_s,
         },
-        resources={"device": engine.device, "threads": torch.get_num_threads()},
-        intensity={**intensity_of(volume).to_record(), "projection_weight": result.projection_weight},
+        resources={"device": painter.engine.device, "threads": torch.get_num_threads()},
+        intensity={**intensity_of(y).to_record(), "projection_weight": result.projection_weight},
     )
 
 
@@ -105,32 +114,60 @@ def removable_sigma(operator: Operator, noise: NoiseLevel) -> float:
     return noise.sigma
 
 
-def _run(
-    volume: Volume,
-    engine: TorchEngine,
-    operator: Operator,
-    sigma: float,
-    progress: Progress | None,
-) -> InPlaneResult:
-    if not operator.linear.slices_are_independent:
-        raise UsageError("restore.task", f"{operator.linear.kind} cannot be restored in plane")
-    return restore_in_plane(
-        volume,
-        engine,
-        config=engine.network.config,
-        operator=operator,
-        intensity=intensity_of(volume),
-        sigma=sigma,
-        scale=_told_scale(operator, volume),
-        denoise_only=isinstance(operator.linear, Identity),
-        memory_bytes=settings().tile_memory_bytes,
-        progress=progress,
-    )
+def told_sigma(operator: Operator, noise: NoiseLevel, estimated: NoiseEstimate) -> float:
+    """Noise that the network is told of.
+
+    A through-plane network was trained on what tissue shows, since it keeps known slices and smooths nothing; the
+    in-plane ones are told what is to be removed.
+    """
+    through = isinstance(operator.linear, (SliceMask, SliceProfile))
+    if through and noise.provenance == "estimated" and estimated.tissue is not None:
+        return estimated.tissue
+    return removable_sigma(operator, noise)
 
 
-def _told_scale(operator: Operator, volume: Volume) -> float:
-    """In-plane factor: fine over coarse matrix along the first in-plane axis; 1 for denoising."""
-    if isinstance(operator.linear, Identity):
-        return 1.0
+def told_scale(operator: Operator, volume: Volume) -> float:
+    """In-plane factor: fine over coarse matrix along the first in-plane axis; 1 where the matrix is kept."""
     axis = volume.geometry.in_plane_axes[0]
     return operator.linear.fine_shape[axis] / operator.linear.coarse_shape[axis]
+
+
+def _run(y: Volume, painter: Painter, operator: Operator, sigma: float, progress: Progress | None) -> InPlaneResult:
+    intensity, memory = intensity_of(y), settings().tile_memory_bytes
+    config, scale = painter.engine.network.config, told_scale(operator, y)
+    if isinstance(operator.linear, (SliceMask, SliceProfile)):
+        return restore_through(
+            y,
+            painter.engine,
+            config=config,
+            operator=operator,
+            intensity=intensity,
+            sigma=sigma,
+            memory_bytes=memory,
+            progress=progress,
+        )
+    denoise_only = isinstance(operator.linear, Identity)
+    if painter.sampling is not None:
+        return restore_by_samples(
+            y,
+            painter.sampling,
+            operator=operator,
+            intensity=intensity,
+            sigma=sigma,
+            scale=scale,
+            denoise_only=denoise_only,
+            memory_bytes=memory,
+            progress=progress,
+        )
+    return restore_in_plane(
+        y,
+        painter.engine,
+        config=config,
+        operator=operator,
+        intensity=intensity,
+        sigma=sigma,
+        scale=scale,
+        denoise_only=denoise_only,
+        memory_bytes=memory,
+        progress=progress,
+    )

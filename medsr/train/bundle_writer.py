@@ -50,7 +50,7 @@ def write_bundle(network: Generator, recipe: Recipe, facts: TrainingFacts, folde
     weights = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     write_bytes(folder / "models" / "model.safetensors", save(weights))
     write_bytes(folder / "configs" / "metadata.json", _canonical(_metadata(recipe, facts)))
-    write_bytes(folder / "configs" / "inference.json", _canonical(_inference(recipe)))
+    write_bytes(folder / "configs" / "inference.json", _canonical(_inference()))
     write_bytes(folder / "docs" / "README.md", _card(recipe, facts).encode())
     write_bytes(folder / "recipe.yaml", yaml.safe_dump(_plain(recipe.to_record()), sort_keys=False).encode())
     write_bytes(folder / "LICENSE", licence.encode())
@@ -153,7 +153,7 @@ def _domain(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
     return domain
 
 
-def _inference(recipe: Recipe) -> dict[str, object]:
+def _inference() -> dict[str, object]:
     return {
         "imports": ["$import glob", "$import os", "$import torch"],
         "bundle_root": ".",

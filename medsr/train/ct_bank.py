@@ -37,13 +37,13 @@ class CtPreparer:
         if min(stack.shape[1:]) < _SMALLEST_SIDE:
             return None
         sigma = estimate_ct_noise(volume).sigma
-        fields = self._bank(stack, volume, name)
+        fields = self._bank(stack, volume)
         stacks = [_reduced(stack, fields, sigma, block) for block in _BLOCKS]
         usable = tuple(item for item in stacks if min(item.values.shape[1:]) >= _SMALLEST_SIDE)
         weight = float(np.sqrt(stack.size) * min(1.5, 12.0 / max(sigma, 6.0)))
         return Scan(name, subject, usable, weight, volume.geometry.spacing_mm)
 
-    def _bank(self, stack: npt.NDArray[np.float32], volume: Volume, name: str) -> npt.NDArray[np.float16]:
+    def _bank(self, stack: npt.NDArray[np.float32], volume: Volume) -> npt.NDArray[np.float16]:
         """(F, S, N1, N2) noise fields, from the cache if this very volume is there."""
         key = hashlib.sha256(f"{volume.source.sha256} {self.seed} {_FIELDS} {_VIEWS}".encode()).hexdigest()[:24]
         path = self.cache / f"{key}.npy"

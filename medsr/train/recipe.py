@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -85,7 +85,9 @@ def load_recipe(path: Path) -> Recipe:
         raise UsageError("train.recipe", f"{path.name} has unknown settings {unknown}")
     try:
         network = GeneratorConfig.from_record(record.pop("network", {}))
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
+        }
         return Recipe(network=network, **values)
     except TypeError as error:
         raise UsageError("train.recipe", f"{path.name} lacks a setting: {error}") from error

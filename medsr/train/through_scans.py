@@ -68,7 +68,7 @@ def _divisor(volume: Volume) -> float:
 def _scaled(volume: Volume) -> npt.NDArray[np.float32]:
     if volume.modality == "CT":
         return volume.values
-    scaled: npt.NDArray[np.float32] = np.maximum(volume.values, 0) / np.float32(_divisor(volume))
+    scaled: npt.NDArray[np.float32] = (np.maximum(volume.values, 0) / _divisor(volume)).astype(np.float32)
     return scaled
 
 
@@ -76,7 +76,8 @@ def _halved(stack: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     sizes = [size // 2 * 2 for size in stack.shape]
     cut = stack[: sizes[0], : sizes[1], : sizes[2]]
     shaped = cut.reshape(sizes[0] // 2, 2, sizes[1] // 2, 2, sizes[2] // 2, 2)
-    return shaped.mean((1, 3, 5)).astype(np.float32)
+    mean: npt.NDArray[np.float32] = shaped.mean((1, 3, 5)).astype(np.float32)
+    return mean
 
 
 def _stack(values: npt.NDArray[np.float32], modality: Literal["CT", "MR"], thin: bool, sigma: float) -> Stack:

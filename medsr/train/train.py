@@ -10,8 +10,8 @@ from medsr.errors import UsageError
 from medsr.models.bundle import Bundle
 from medsr.models.catalogue import named
 from medsr.models.engine import prepare_process
-from medsr.resources import data_root
 from medsr.physics.features import domain_features
+from medsr.resources import data_root
 from medsr.train.bridge_loop import BridgeTraining
 from medsr.train.bundle_writer import TrainingFacts, write_bundle
 from medsr.train.ct_bank import CtPreparer
