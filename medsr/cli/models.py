@@ -1,7 +1,8 @@
-"""medsr models list, show, verify"""
+"""medsr models list, show, verify, export"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from medsr.cli.options import Json
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Bundles: list, show, verify.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: list, show, verify, export.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of a bundle, as `medsr models list` prints it.")]
 
@@ -52,3 +53,15 @@ def verify(name: Annotated[str | None, typer.Argument(help="One bundle; all by d
     for bundle in [named(name)] if name else installed():
         load_network(bundle)
         typer.echo(f"{bundle.name} {bundle.version}: whole, {bundle.sha256[:12]}")
+
+
+@app.command("export", epilog="Example: medsr models export mr-inplane-diffusion --diffusers folder")
+def export(
+    name: Name,
+    diffusers: Annotated[Path, typer.Option("--diffusers", help="Folder to write as a diffusers pipeline.")],
+) -> None:
+    """Export a bridge with its regressor as a diffusers pipeline folder."""
+    from medsr.models.catalogue import named
+    from medsr.models.export import export_diffusers
+
+    typer.echo(str(export_diffusers(named(name), diffusers)))

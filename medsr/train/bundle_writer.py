@@ -155,7 +155,7 @@ def _domain(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
 
 def _inference() -> dict[str, object]:
     return {
-        "imports": ["$import glob", "$import os", "$import torch"],
+        "imports": ["$import glob", "$import os", "$import torch", "$from medsr.models.monai import run_inference"],
         "bundle_root": ".",
         "output_dir": "$@bundle_root + '/eval'",
         "dataset_dir": "$@bundle_root + '/data'",
@@ -192,7 +192,11 @@ def _inference() -> dict[str, object]:
             "postprocessing": "@postprocessing",
             "amp": False,
         },
-        "run": ["$@evaluator.run()"],
+        # MONAI's evaluator needs pytorch-ignite; the plain run does not.
+        "evaluate": ["$@evaluator.run()"],
+        "run": [
+            ("$run_inference(@dataloader, @network, inferer=@inferer, postprocessing=@postprocessing, device=@device)")
+        ],
     }
 
 
