@@ -32,6 +32,7 @@ def restore_through(
     operator: Operator,
     intensity: Intensity,
     sigma: float,
+    allowed: float,
     memory_bytes: int,
     progress: Progress | None = None,
 ) -> InPlaneResult:
@@ -41,7 +42,8 @@ def restore_through(
     ----------
     measured : y, thick or acquired slices only.
     network : maps (1, C, H, W) scaled input to (1, 1, H, W).
-    sigma : noise of y, in image units.
+    sigma : noise of y that the network is told of, in image units.
+    allowed : noise of y that data consistency allows for; 0 projects hard.
     memory_bytes : above this a slice is tiled.
 
     Returns
@@ -59,7 +61,7 @@ def restore_through(
     wanted = [index for index in range(len(plan)) if index not in kept]
     for done, index in enumerate(wanted, 1):
         slices = bracketed(torch.stack([known.scaled(k) for k in plan[index].known]), plan[index])
-        given = through_condition(slices, plan[index], sigma=sigma / intensity.divisor, thickness=thickness)
+        given = through_condition(slices, plan[index], sigma=float(sigma / intensity.divisor), thickness=thickness)
         started = time.process_time()
         output = run_slice(network, given, config=config, memory_bytes=memory_bytes) * intensity.divisor
         spent += time.process_time() - started
@@ -70,7 +72,7 @@ def restore_through(
         for place, index in enumerate(linear.kept):
             put_slice(estimate, torch.from_numpy(np.array(np.take(measured.values, place, axis))), index, axis)
         return InPlaneResult(estimate, estimate, spent, 1.0, float("nan"))
-    image, weight, rms = _projected(measured, estimate, operator, sigma)
+    image, weight, rms = _projected(measured, estimate, operator, allowed)
     return InPlaneResult(image, estimate, spent, weight, rms)
 
 
