@@ -16,6 +16,7 @@ from medsr.models.bundle import Bundle
 from medsr.models.through import bracketed, brackets, row_norms, through_condition
 from medsr.physics import Identity, SliceMask, SliceProfile
 from medsr.pipeline.degrade import DegradeRequest, degrade
+from medsr.restore import through
 from medsr.restore.operators import thick_operator
 from medsr.restore.request import RestoreRequest
 from medsr.restore.restore import restore
@@ -105,7 +106,7 @@ def test_blocks_of_columns_change_nothing(bundle: Bundle, monkeypatch: pytest.Mo
     scan = degrade(mr_volume((24, 20, 12), sigma=5.0), DegradeRequest("superres", through=2))
     request = RestoreRequest("superres", precision="fp32")
     whole = restore(scan, request, bundle=bundle)
-    monkeypatch.setattr("medsr.restore.through._BLOCK_BYTES", 4000)
+    monkeypatch.setattr(through, "_BLOCK_BYTES", 4000)
     np.testing.assert_allclose(restore(scan, request, bundle=bundle).image, whole.image, atol=1e-3)
 
 
