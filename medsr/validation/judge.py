@@ -113,7 +113,7 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
     chosen = [] if white else _spread_over(measurement.count, _SPECTRUM_SLICES)
     sample = {item.index: item for item in residuals.slices(chosen)}
     spectrum = radial_spectrum(((item.u, item.mask) for item in sample.values()), measurement.plane_shape)
-    scan, tally = Scan(measurement.plane_shape, spectrum), ScanTally()
+    scan, tally = Scan(measurement.plane_shape, spectrum, level_air=measurement.volume.modality == "MR"), ScanTally()
     agreement = GlobalAgreement(_largest_bias(restoration))
     maps: dict[int, npt.NDArray[np.float32]] = {}
     worst: dict[int, float] = {}

@@ -15,7 +15,7 @@ def limits_of(restoration: Restoration) -> tuple[str, ...]:
     if restoration.operator.provenance != "declared":
         limits.append("The degradation operator was taken from the modality and the grids, not declared.")
     if restoration.measured.modality == "MR":
-        limits.append("Where the signal is below twice the noise (Rician floor) nothing was judged.")
+        limits.append("Where the signal drowns in the noise (Rician floor) nothing was judged.")
     else:
         limits.append("The noise spectrum was taken from the residual itself, since the kernel is not known.")
     if restoration.noise.provenance == "estimated":

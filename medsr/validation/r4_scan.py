@@ -77,10 +77,11 @@ class Scan:
     ----------
     shape : (N1, N2) of a slice.
     spectrum : noise power in rfft2 layout, mean 1.
+    level_air : give pixels outside the mask the local mean of those inside (magnitudes; see :meth:`_white`).
     """
 
-    def __init__(self, shape: tuple[int, int], spectrum: npt.NDArray[np.float64]) -> None:
-        self.shape = shape
+    def __init__(self, shape: tuple[int, int], spectrum: npt.NDArray[np.float64], *, level_air: bool = False) -> None:
+        self.shape, self.level_air = shape, level_air
         self.whitening = (1 / np.sqrt(floored(spectrum))).astype(np.float32)
         self.diameters = tuple(d for d in DIAMETERS if _RING * d + 4 < min(shape)) or DIAMETERS[:1]
         self._templates: list[npt.NDArray[np.complex64]] = []
@@ -123,13 +124,14 @@ class Scan:
         """Whitened spectrum of u.
 
         The residual is never cut at the mask: whitening turns that step into hundreds of false findings. It is
-        clipped hard outside the body alone; a clip inside would hide small strong lesions. Air takes the local mean
-        of the body beside it: where a noise level is too high for it, its own mean makes a step at the rim.
+        clipped hard outside the body alone; a clip inside would hide small strong lesions. The air of a magnitude
+        takes the local mean of the body beside it: its own, under a noise level that is too high, makes a step at the
+        rim. The air of CT has no such mean, and a table in it must not be spread.
         """
         bound = np.where(item.mask, np.float32(_CLIP_INSIDE), np.float32(_CLIP_OUTSIDE))
         clipped = np.clip(item.u, -bound, bound)
         outside = ~item.mask
-        if outside.any():
+        if self.level_air and outside.any():
             clipped[outside] -= (_local_mean(clipped, outside) - _local_mean(clipped, item.mask))[outside]
         white: npt.NDArray[np.complex64] = fft.rfft2(clipped) * self.whitening
         return white

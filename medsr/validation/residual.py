@@ -15,7 +15,14 @@ from medsr.physics import MagnitudeNoise, NoiseModel, NoNoise
 from medsr.records import Restoration
 from medsr.validation.local_noise import CtNoiseMap, plane_of
 
-__all__ = ["FEWEST_PIXELS", "SMALLEST_SNR", "Measurement", "Residuals", "SliceResidual", "body_mask"]
+__all__ = [
+    "FEWEST_PIXELS",
+    "SMALLEST_SNR",
+    "Measurement",
+    "Residuals",
+    "SliceResidual",
+    "body_mask",
+]
 
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -28,6 +35,7 @@ SMALLEST_SNR = 2.0
 
 _EROSION = 2
 _SMOOTHING_PX = 1.5
+_BODY_OVER_FAINTEST, _BODY_SHARE = 1.3, 0.05
 _BODY_HU = -500.0
 
 
@@ -82,12 +90,22 @@ class Measurement:
         padding = self.volume.padding
         return None if padding is None else np.ascontiguousarray(np.take(padding, index, self.axis))
 
-    def mask(self, index: int) -> Mask:
-        """Where slice `index` can be judged; nowhere if the noise is not known."""
+    def mask(self, index: int, predicted: Plane | None = None) -> Mask:
+        """Where slice `index` can be judged: where the scan or the image shows a signal; nowhere without a noise level.
+
+        With the scan alone, an image could put structure into air or over a lesion as dark as air, and be believed.
+        """
         if not self.known:
             return np.zeros(self.plane_shape, np.bool_)
         values, modality = self.plane(index), self.volume.modality
-        return body_mask(values, modality=modality, faintest=self._faintest, fill=self.fill(index))
+        return body_mask(
+            values,
+            modality=modality,
+            faintest=self._faintest,
+            fill=self.fill(index),
+            predicted=predicted,
+            sigma=self.level,
+        )
 
     def magnitude(self) -> tuple[NoiseModel, torch.Tensor | float]:
         """Magnitude noise at this scan's level: the declared model with its map, else one coil's Rician noise."""
@@ -143,7 +161,6 @@ class Residuals:
     def slice(self, index: int) -> SliceResidual:
         """Residual of one slice."""
         measurement = self.measurement
-        mask = measurement.mask(index)
         if measurement.volume.modality == "CT" or not measurement.known:
             residual, mean = self._plain(index)
             sigma = np.zeros_like(residual)
@@ -158,7 +175,7 @@ class Residuals:
         if fill is not None:
             residual[fill] = 0
         u = np.divide(residual, sigma, out=np.zeros_like(residual), where=sigma > 0)
-        return SliceResidual(index, residual, mean, sigma, u, mask)
+        return SliceResidual(index, residual, mean, sigma, u, measurement.mask(index, mean))
 
     def _plain(self, index: int) -> tuple[Plane, Plane]:
         """y - |A x| without a noise model (for CT: y - A x), and what was subtracted."""
@@ -174,21 +191,33 @@ class Residuals:
         return self._linear.slab(index, index + 1).forward(part).squeeze(axis)
 
 
-def body_mask(values: Plane, *, modality: str, faintest: float, fill: Mask | None) -> Mask:
+def body_mask(
+    values: Plane,
+    *,
+    modality: str,
+    faintest: float,
+    fill: Mask | None,
+    predicted: Plane | None = None,
+    sigma: float = 0,
+) -> Mask:
     """Where a contradiction can be judged: inside the patient, with signal, off its rim by 2 px.
 
     Parameters
     ----------
     faintest : expected magnitude of the faintest signal that is judged (MR).
+    predicted : what the image makes of the scan; an MR signal there that the scan clearly lacks is judged too.
+    sigma : noise of a magnitude, which says what is clear.
     """
     if modality == "CT":
-        mask = ndimage.binary_opening(values > _BODY_HU, iterations=2)
+        mask = ndimage.binary_fill_holes(ndimage.binary_opening(values > _BODY_HU, iterations=2))
     else:
         smooth = ndimage.gaussian_filter(values, _SMOOTHING_PX)
-        mask = smooth > max(1.3 * faintest, 0.05 * float(np.percentile(values, 99)))
-    mask = ndimage.binary_fill_holes(mask)
-    if modality == "MR":
-        mask &= smooth > faintest
+        claimed = np.zeros(values.shape, np.bool_)
+        if predicted is not None:
+            shown = ndimage.gaussian_filter(predicted, _SMOOTHING_PX)
+            claimed = (shown > faintest) & (shown - smooth > sigma)
+        body = smooth > max(_BODY_OVER_FAINTEST * faintest, _BODY_SHARE * float(np.percentile(values, 99)))
+        mask = ndimage.binary_fill_holes(body | claimed) & ((smooth > faintest) | claimed)
     if fill is not None:
         mask &= ~fill
     return np.asarray(ndimage.binary_erosion(mask, iterations=_EROSION))

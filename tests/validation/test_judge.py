@@ -220,3 +220,24 @@ def test_memory_does_not_grow_with_the_number_of_slices():
 
     peak(2)
     assert peak(160) <= 1.3 * peak(40)
+
+
+def test_structure_in_air_is_found():
+    """A magnitude image that shows tissue where the scan shows air is judged there too."""
+    shape = (128, 128, 3)
+    truth = body(shape, inside=800, outside=0)
+    blob = np.zeros(shape, np.float32, order="F")
+    blob[8:22, 8:22, 1] = 10 * MR_SIGMA
+    strongest = judge(with_added(mr_restoration(truth, truth), blob)).findings[0]
+    assert strongest.type == "added"
+    assert strongest.box_voxel[0][:2] <= (15, 15) < strongest.box_voxel[1][:2]
+
+
+def test_a_lesion_as_dark_as_air_is_judged():
+    """The scan shows a void where the image shows tissue: the void itself must not be masked away."""
+    truth = body(SHAPE, inside=5 * MR_SIGMA, outside=0)
+    voided = truth.copy(order="F")
+    voided[56:68, 50:62, 1] = 0
+    strongest = judge(mr_restoration(voided, truth)).findings[0]
+    assert strongest.type == "added"
+    assert strongest.box_voxel[0][:2] <= (62, 56) < strongest.box_voxel[1][:2]
