@@ -71,7 +71,7 @@ def evaluate(
         window=window,
         settings=settings,
         resume=resume,
-        command=shlex.join(["medsr", *sys.argv[1:]]),
+        command=shlex.join(["medsr", *(_shown(argument) for argument in sys.argv[1:])]),
     )
 
     def log(line: str) -> None:
@@ -85,3 +85,9 @@ def evaluate(
         write_json(document)
     elif output is None:
         typer.echo(text)
+
+
+def _shown(argument: str) -> str:
+    """An argument as it stands in a document: absolute paths by their last two names, for no machine has the others."""
+    path = Path(argument)
+    return "/".join(path.parts[-2:]) if path.is_absolute() else argument
