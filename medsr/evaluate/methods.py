@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +148,8 @@ def bundle_for(level: Level, method: Method) -> Bundle | None:
 
 def restored_row(case: Case, judge: Judge, method: Method, bundle: Bundle) -> Row:
     """The row of one bundle."""
-    request = RestoreRequest(case.level.task, scale=case.level.scale, method=method)
+    thick: dict[str, Any] = {} if case.level.through is None else {"through": case.level.through}
+    request = RestoreRequest(case.level.task, scale=case.level.scale, method=method, **thick)
     restored, used = measured(lambda: restore(case.degraded, request, bundle=bundle))
     spread = None
     if restored.spread is not None and restored.model is not None and restored.model.samples:

@@ -27,7 +27,7 @@ from medsr.physics.ct_noise import noise_fields
 
 
 def _case(level: str, shape: tuple[int, int, int] = (48, 44, 9)) -> Case:
-    volume = ct_volume((80, 80, 5), sigma=2) if level.startswith("CT") else mr_volume(shape, sigma=5)
+    volume = ct_volume((96, 96, 5), sigma=2) if level.startswith("CT") else mr_volume(shape, sigma=5)
     scan = EvaluationScan("scan", "someone", "domain", "unseen", volume)
     return next(cases_of(scan, levels_named((level,)), slices=3))
 
