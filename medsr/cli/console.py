@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -71,7 +72,7 @@ def set_verbosity(*, verbose: bool) -> None:
 
 def command_typed() -> str:
     """The command line of this process, to stand beside the figures it prints."""
-    return shlex.join(["medsr", *sys.argv[1:]])
+    return shlex.join(["medsr", *(_shown(argument) for argument in sys.argv[1:])])
 
 
 @contextmanager
@@ -117,3 +118,9 @@ def _lines(title: str) -> Tick:
         typer.echo(f"{title}: {done}/{total}, about {remaining:.0f} s left", err=True)
 
     return tick
+
+
+def _shown(argument: str) -> str:
+    """An argument as it stands in a document: absolute paths by their last two names, for no machine has the others."""
+    path = Path(argument)
+    return "/".join(path.parts[-2:]) if path.is_absolute() else argument

@@ -11,11 +11,12 @@ from medsr.errors import UsageError
 from medsr.evaluate.evaluate import Evaluation, EvaluationRequest, evaluate
 from medsr.evaluate.figure import figure_svg
 from medsr.evaluate.judge import Row
-from medsr.evaluate.levels import LEVELS, levels_named
-from medsr.evaluate.methods import METHODS, MethodChoice, PeerChoice, bundle_for
+from medsr.evaluate.levels import levels_named
+from medsr.evaluate.methods import MethodChoice, PeerChoice
 from medsr.evaluate.peers.settings import default_file, load_settings, toml_text
 from medsr.evaluate.tables import document, markdown, provenance_line
 from medsr.evaluate.tune import tune_folder
+from medsr.models import catalogue
 from medsr.resources import write_bytes
 
 __all__ = ["EvaluateRequest", "evaluate_files", "rows_done", "tune_file"]
@@ -73,28 +74,24 @@ def evaluate_files(request: EvaluateRequest, *, log: Log) -> tuple[str, dict[str
     return text, record
 
 
-def rows_done(path: Path, wanted: EvaluationRequest) -> dict[tuple[str, str], list[Row]]:
-    """Rows of an earlier run by (scan, level), where it judged the same pixels with the bundles installed today."""
+def rows_done(path: Path, wanted: EvaluationRequest) -> dict[tuple[str, str], dict[str, Row]]:
+    """Rows of an earlier run by (scan, level) and method, where the same pixels were judged.
+
+    A bundle's row counts only if the bundle installed today has the same weights, a peer's only at its setting.
+    """
     if not path.is_file():
         return {}
     record = json.loads(path.read_text(encoding="utf-8"))
     if (record.get("slices"), record.get("window")) != (wanted.slices, wanted.window):
         return {}
-    groups: dict[tuple[str, str], list[Row]] = {}
+    installed = {bundle.sha256[:12] for bundle in catalogue.installed()}
+    groups: dict[tuple[str, str], dict[str, Row]] = {}
     for entry in record["rows"]:
-        groups.setdefault((entry["case"], entry["level"]), []).append(Row(**entry))
-    installed = {level.name: _installed(level.name) for level in LEVELS}
-    return {
-        key: rows
-        for key, rows in groups.items()
-        if {row.bundle for row in rows if row.bundle} == installed.get(key[1], set())
-    }
-
-
-def _installed(name: str) -> set[str]:
-    level = next(level for level in LEVELS if level.name == name)
-    bundles = (bundle_for(level, method) for method in METHODS)
-    return {bundle.sha256[:12] for bundle in bundles if bundle is not None}
+        row = Row(**entry)
+        tuned = wanted.choice.settings.get((row.level, row.method))
+        if (not row.bundle or row.bundle in installed) and (tuned is None or tuned.words() == row.setting):
+            groups.setdefault((row.case, row.level), {})[row.method] = row
+    return groups
 
 
 def tune_file(request: EvaluateRequest, *, log: Log) -> str:

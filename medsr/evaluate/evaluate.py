@@ -10,12 +10,13 @@ from medsr.errors import MedsrError
 from medsr.evaluate.cases import Case, cases_of, real_pair
 from medsr.evaluate.draws import DrawRow, draw_rows
 from medsr.evaluate.judge import Judge, Row
-from medsr.evaluate.levels import LEVELS, Level
-from medsr.evaluate.methods import METHODS, MethodChoice, bundle_for, peer_rows, restored_row
+from medsr.evaluate.levels import LEVELS, REAL_LOW_DOSE, Level
+from medsr.evaluate.methods import MethodChoice, method_row, planned
+from medsr.evaluate.peers.problem import Problem
 from medsr.evaluate.repeats import RepeatRow, repeat_rows
 from medsr.evaluate.scans import EvaluationScan, Refused, read_folder
 
-__all__ = ["Evaluation", "EvaluationRequest", "evaluate", "evaluate_case"]
+__all__ = ["Evaluation", "EvaluationRequest", "evaluate"]
 
 Log = Callable[[str], None]
 
@@ -64,14 +65,14 @@ def evaluate(
     request: EvaluationRequest,
     *,
     log: Log,
-    done: Mapping[tuple[str, str], list[Row]] | None = None,
+    done: Mapping[tuple[str, str], Mapping[str, Row]] | None = None,
     keep: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
     """Evaluate every scan of the folders at every level of its modality.
 
     Parameters
     ----------
-    done : rows of (scan, level) that an earlier run left; they are not run again.
+    done : rows by method of (scan, level) that an earlier run left; they are not run again.
     keep : called with what there is after each case, so that a long run can be taken up again.
 
     Raises
@@ -82,14 +83,15 @@ def evaluate(
     source = ", ".join(folder.name for folder in request.folders)
     said: dict[str, None] = {}
     found = Evaluation(source, request.slices, [], window=request.window, refused=refused)
-    for case in _cases(scans, request):
-        rows = (done or {}).get((case.scan.name, case.level.name))
-        if rows is None:
-            rows = list(evaluate_case(case, request.choice, log=said.setdefault))
-            log(f"{case.scan.name}, {case.level.name}: " + ", ".join(f"{row.method} {row.score:.2f}" for row in rows))
-        found.rows.extend(rows)
-        if keep:
-            keep(found)
+    plans = {level.name: planned(level, request.choice, log=said.setdefault) for level in request.levels}
+    plans[REAL_LOW_DOSE] = planned(_low_dose_level(), request.choice, log=said.setdefault)
+    for scan in scans:
+        for level in _levels_of(scan, request):
+            have = dict((done or {}).get((scan.name, level.name), {}))
+            rows = _case_rows(scan, level, plans[level.name], have, request, scans, log=log)
+            found.rows.extend(rows)
+            if keep and rows:
+                keep(found)
     found.repeats.extend(repeat_rows(scans, slices=request.slices, log=log))
     found.draws.extend(_draws(scans, request, log=log))
     found.skipped.extend(said)
@@ -122,29 +124,47 @@ def _draws(scans: list[EvaluationScan], request: EvaluationRequest, *, log: Log)
             )
 
 
-def evaluate_case(case: Case, choice: MethodChoice, *, log: Log) -> Iterator[Row]:
-    """Rows of one case: input, peers, then every installed bundle that does the task."""
-    judge = Judge(case)
-    yield from peer_rows(case, judge, choice, log=log)
-    for method in METHODS:
-        bundle = bundle_for(case.level, method)
-        if bundle is None:
-            plane = "through plane" if case.level.through_plane else "in plane"
-            log(f"no {method} bundle is installed for {case.level.modality} {plane}, {case.level.task}")
-            continue
-        try:
-            yield restored_row(case, judge, method, bundle)
-        except MedsrError as error:
-            log(f"skipped {bundle.name} at {case.level.name}: {error}")
+def _levels_of(scan: EvaluationScan, request: EvaluationRequest) -> Iterator[Level]:
+    """Simulated levels of a scan that is not judged by its repetitions; a real pair has one of its own."""
+    if scan.role == "low_dose":
+        if any(level.dose for level in request.levels):
+            yield _low_dose_level()
+    elif scan.role != "repeats":
+        yield from (level for level in request.levels if level.modality == scan.volume.modality)
 
 
-def _cases(scans: list[EvaluationScan], request: EvaluationRequest) -> Iterator[Case]:
-    """Simulated cases of every scan that is not judged by its repetitions; real pairs as they are."""
-    by_name = {scan.name: scan for scan in scans}
-    for scan in scans:
-        if scan.role == "low_dose":
-            partner = by_name.get(scan.partner)
-            if partner is not None and any(level.dose for level in request.levels):
-                yield real_pair(scan, partner, slices=request.slices, window=request.window)
-        elif scan.role != "repeats":
-            yield from cases_of(scan, request.levels, slices=request.slices, window=request.window)
+def _low_dose_level() -> Level:
+    return Level(REAL_LOW_DOSE, "denoise", "CT", dose=0.25)
+
+
+def _case_rows(
+    scan: EvaluationScan,
+    level: Level,
+    names: list[str],
+    have: dict[str, Row],
+    request: EvaluationRequest,
+    scans: list[EvaluationScan],
+    *,
+    log: Log,
+) -> list[Row]:
+    """Rows of one scan at one level, in order; methods that `have` holds are not run again."""
+    missing = [name for name in names if name not in have]
+    if missing:
+        case = _case(scan, level, request, scans)
+        if case is None:
+            return []
+        judge, problem = Judge(case), Problem.of(case)
+        for name in missing:
+            try:
+                have[name] = method_row(name, case, judge, problem, request.choice)
+            except MedsrError as error:
+                log(f"{name} failed on {scan.name} at {level.name}: {error}")
+        log(f"{scan.name}, {level.name}: " + ", ".join(f"{n} {have[n].score:.2f}" for n in missing if n in have))
+    return [have[name] for name in names if name in have]
+
+
+def _case(scan: EvaluationScan, level: Level, request: EvaluationRequest, scans: list[EvaluationScan]) -> Case | None:
+    if scan.role == "low_dose":
+        partner = next((other for other in scans if other.name == scan.partner), None)
+        return None if partner is None else real_pair(scan, partner, slices=request.slices, window=request.window)
+    return next(cases_of(scan, (level,), slices=request.slices, window=request.window), None)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from medsr.evaluate.cases import Case, stack_of
 from medsr.evaluate.haarpsi import haarpsi
+from medsr.evaluate.levels import REAL_LOW_DOSE
 from medsr.evaluate.metrics import (
     CT_NOISE_CORRELATION,
     body_mask_ct,
@@ -90,7 +91,8 @@ class Judge:
         self.peak = q
         self.window = (0.0, q) if self.modality == "MR" else _CT_WINDOW_HU
         self.unit = q / 100 if self.modality == "MR" else 1.0
-        self._noisy = stack_of(case.degraded.values, case.degraded)[self._judged] if case.level.dose else None
+        simulated = case.level.dose is not None and case.level.name != REAL_LOW_DOSE
+        self._noisy = stack_of(case.degraded.values, case.degraded)[self._judged] if simulated else None
         self._flat = flat_part(self.reference, self.mask)
         self._own_sigma = estimate_noise(case.reference).sigma
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from medsr.models.bundle import Bundle, find_bundle
 from medsr.restore.request import Method, RestoreRequest
 from medsr.restore.restore import restore
 
-__all__ = ["BEST_NLM", "METHODS", "MethodChoice", "PeerChoice", "bundle_for", "peer_rows", "peers_for", "restored_row"]
+__all__ = ["BEST_NLM", "METHODS", "MethodChoice", "PeerChoice", "bundle_for", "method_row", "peers_for", "planned"]
 
 Array = npt.NDArray[np.float32]
 PeerChoice = Literal["none", "fast", "all"]
@@ -63,28 +63,50 @@ def peers_for(level: Level, choice: PeerChoice) -> tuple[Peer, ...]:
     return tuple(peer for peer in peers if choice == "all" or not peer.slow)
 
 
-def peer_rows(case: Case, judge: Judge, choice: MethodChoice, *, log: Log) -> Iterator[Row]:
-    """The input, and every peer that is wanted and installed."""
-    problem = Problem.of(case)
-    if case.level.task == "denoise":
-        yield judge.row("input", problem.values, Used(0.0, None))
-    for peer in peers_for(case.level, choice.peers):
+def planned(level: Level, choice: MethodChoice, *, log: Log) -> list[str]:
+    """Names of the methods that run at a level, in the order of the tables; what cannot run is said."""
+    names = ["input"] if level.task == "denoise" else []
+    for peer in peers_for(level, choice.peers):
         try:
             require(peer)
         except MissingExtra as error:
             log(f"skipped {peer.name}: {error.fact}")
             continue
-        setting, tuned = setting_for(peer, case.level.name, choice.settings, problem=problem)
-        image, used = measured(lambda peer=peer, setting=setting: peer.run(problem, setting.strength))  # type: ignore[misc]
-        words = setting.words() if tuned or len(peer.strengths) > 1 else ""
-        yield judge.row(
-            peer.name,
-            finished(image, problem, setting),
-            used,
-            setting=words if tuned else f"{words}, untuned".lstrip(", "),
-        )
-    if choice.best_nlm and case.level.task == "denoise":
-        yield _best_nlm(problem, judge)
+        names.append(peer.name)
+    if choice.best_nlm and level.task == "denoise":
+        names.append(BEST_NLM)
+    for method in METHODS:
+        bundle = bundle_for(level, method)
+        if bundle is None:
+            plane = "through plane" if level.through_plane else "in plane"
+            log(f"no {method} bundle is installed for {level.modality} {plane}, {level.task}")
+        else:
+            names.append(bundle.name)
+    return names
+
+
+def method_row(name: str, case: Case, judge: Judge, problem: Problem, choice: MethodChoice) -> Row:
+    """The row of one planned method."""
+    if name == "input":
+        return judge.row("input", problem.values, Used(0.0, None))
+    if name == BEST_NLM:
+        return _best_nlm(problem, judge)
+    peer = next((peer for peer in peers_for(case.level, "all") if peer.name == name), None)
+    if peer is not None:
+        return _peer_row(peer, case, judge, problem, choice)
+    for method in METHODS:
+        bundle = bundle_for(case.level, method)
+        if bundle is not None and bundle.name == name:
+            return restored_row(case, judge, method, bundle)
+    raise ValueError(f"{name} is not among the methods of {case.level.name}")
+
+
+def _peer_row(peer: Peer, case: Case, judge: Judge, problem: Problem, choice: MethodChoice) -> Row:
+    setting, tuned = setting_for(peer, case.level.name, choice.settings, problem=problem)
+    image, used = measured(lambda: peer.run(problem, setting.strength))
+    free = len(peer.strengths) > 1 or peer.denoises
+    words = setting.words() + ("" if tuned else ", untuned") if free else ""
+    return judge.row(peer.name, finished(image, problem, setting), used, setting=words)
 
 
 def _best_nlm(problem: Problem, judge: Judge) -> Row:
@@ -126,7 +148,8 @@ def bundle_for(level: Level, method: Method) -> Bundle | None:
 
 def restored_row(case: Case, judge: Judge, method: Method, bundle: Bundle) -> Row:
     """The row of one bundle."""
-    request = RestoreRequest(case.level.task, scale=case.level.scale, method=method)
+    thick: dict[str, Any] = {} if case.level.through is None else {"through": case.level.through}
+    request = RestoreRequest(case.level.task, scale=case.level.scale, method=method, **thick)
     restored, used = measured(lambda: restore(case.degraded, request, bundle=bundle))
     spread = None
     if restored.spread is not None and restored.model is not None and restored.model.samples:

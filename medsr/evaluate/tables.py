@@ -86,7 +86,7 @@ def _levels(rows: Sequence[Row]) -> list[str]:
 
 def _unit(level: str) -> str:
     known = {entry.name: entry.metric for entry in LEVELS}
-    return known.get(level, "excess error HU")
+    return known.get(level, "RMSE HU")
 
 
 def _level(rows: Sequence[Row], level: str) -> list[str]:

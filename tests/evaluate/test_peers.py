@@ -14,7 +14,7 @@ from medsr.errors import MissingExtra, Refusal
 from medsr.evaluate.cases import Case, cases_of
 from medsr.evaluate.judge import Judge
 from medsr.evaluate.levels import levels_named
-from medsr.evaluate.methods import BEST_NLM, MethodChoice, peer_rows, peers_for
+from medsr.evaluate.methods import BEST_NLM, MethodChoice, method_row, peers_for, planned
 from medsr.evaluate.peers.between import BETWEEN, flow_between
 from medsr.evaluate.peers.denoisers import DENOISERS
 from medsr.evaluate.peers.peer import Peer, Setting, finished, require, settings_of
@@ -26,7 +26,7 @@ from medsr.evaluate.tune import best_setting
 from medsr.physics.ct_noise import noise_fields
 
 
-def _case(level: str, shape: tuple[int, int, int] = (64, 56, 9)) -> Case:
+def _case(level: str, shape: tuple[int, int, int] = (48, 44, 9)) -> Case:
     volume = ct_volume((96, 96, 5), sigma=2) if level.startswith("CT") else mr_volume(shape, sigma=5)
     scan = EvaluationScan("scan", "someone", "domain", "unseen", volume)
     return next(cases_of(scan, levels_named((level,)), slices=3))
@@ -132,17 +132,15 @@ def test_absent_peers_are_said_and_the_others_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("medsr.evaluate.methods.DENOISERS", (ghost, DENOISERS[2]))
     case = _case("MR denoise 9")
     said: list[str] = []
-    rows = list(peer_rows(case, Judge(case), MethodChoice("all", best_nlm=False, settings={}), log=said.append))
-    assert [row.method for row in rows] == ["input", "wavelet"]
-    assert len(said) == 1
-    assert "ghost" in said[0]
+    names = planned(case.level, MethodChoice("all", best_nlm=False, settings={}), log=said.append)
+    assert names == ["input", "wavelet", "mr-inplane"]
+    assert sum("ghost" in line for line in said) == 1
 
 
 def test_nlm_at_its_best_is_at_least_as_good_as_at_any_setting_of_the_grid() -> None:
     case = _case("MR denoise 9")
     judge, problem = Judge(case), Problem.of(case)
-    rows = list(peer_rows(case, judge, MethodChoice("none", best_nlm=True, settings={}), log=[].append))
-    best = next(row for row in rows if row.method == BEST_NLM)
+    best = method_row(BEST_NLM, case, judge, problem, MethodChoice("none", best_nlm=True, settings={}))
     nlm = DENOISERS[0]
     for setting in settings_of(nlm, problem):
         assert best.score >= judge.score(finished(nlm.run(problem, setting.strength), problem, setting)) - 0.05

@@ -34,17 +34,17 @@ def test_the_estimated_error_is_the_true_one(error: float) -> None:
 
 def test_three_repetitions_make_a_table_and_two_do_not() -> None:
     scans = [EvaluationScan(f"made_rep{k}", "someone", "repeats", "unseen", _noisy(k)) for k in (1, 2, 3)]
-    rows = repeat_rows(scans, slices=3, log=[].append)
+    rows = repeat_rows(scans, slices=1, log=[].append)
     assert [row.method for row in rows] == ["input", "NLM 3-D", "restored"]
     assert rows[0].gain == pytest.approx(0)
     assert rows[0].error == pytest.approx(5, rel=0.25)
     assert rows[0].pairs == 6
     assert all(row.gain > 0 for row in rows[1:])
-    assert not repeat_rows(scans[:2], slices=3, log=[].append)
+    assert not repeat_rows(scans[:2], slices=1, log=[].append)
 
 
 def _noisy(seed: int) -> Volume:
-    volume = mr_volume((64, 56, 5))
+    volume = mr_volume((48, 44, 4))
     rng = np.random.default_rng(10 + seed)
     real, imaginary = rng.standard_normal((2, *volume.values.shape)) * 60
     return replace(volume, values=np.asfortranarray(np.hypot(volume.values + real, imaginary).astype(np.float32)))
