@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from medsr.volume import Volume
 
-__all__ = ["NoiseEstimate", "estimate_ct_noise", "estimate_noise", "local_sigma_ct"]
+__all__ = ["NoiseEstimate", "estimate_ct_noise", "estimate_noise"]
 
 Plane = npt.NDArray[np.float32]
 
@@ -18,12 +18,23 @@ _MOST_SLICES = 12
 _RAYLEIGH_MEAN = np.sqrt(np.pi / 2)
 _RAYLEIGH_RATIO = np.sqrt(2 - np.pi / 2) / np.sqrt(np.pi / 2)
 _RATIO_TOLERANCE = 0.25
+_BRIGHTEST_AIR = 0.25
+_MOST_INTERPOLATED = 4.0
+"""Interpolation leaves the differences of tissue about .34 of the noise; "air" beyond this ratio is dark tissue."""
 _BLOCK = 8
+_MR_WINDOW = 10
+_QUARTILE_OF_NOISE = 0.94
+"""Lower quartile of the deviation in such windows on white noise of deviation 1."""
 _FEWEST_BLOCKS = 20
 _CT_WINDOW = 24
 _SOFT_TISSUE_HU = (-150.0, 250.0)
 _FLATTEST_SHARE = 0.3
 _FALLBACK_CT_HU = 12.0
+
+_LINE = np.arange(_BLOCK) - (_BLOCK - 1) / 2
+_PLANE = np.linalg.qr(np.stack([np.ones(_BLOCK**2), np.repeat(_LINE, _BLOCK), np.tile(_LINE, _BLOCK)], 1))[0].astype(
+    np.float32
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +74,6 @@ def estimate_ct_noise(volume: Volume) -> NoiseEstimate:
     return NoiseEstimate(sigma, tissue=sigma)
 
 
-def local_sigma_ct(plane: Plane, sigma_hu: float) -> Plane:
-    """Map of the noise of one CT slice, in HU, with the median `sigma_hu` in the body.
-
-    The local deviation of the high-pass in 15 px windows, its lower quintile over 52 px so that edges do not count
-    as noise, smoothed; at least half and at most three times the median.
-    """
-    high = plane - ndimage.gaussian_filter(plane, 2.0)
-    local = np.sqrt(np.maximum(ndimage.uniform_filter(high.astype(np.float64) ** 2, 15), 0))[::4, ::4]
-    quiet = ndimage.percentile_filter(local, 20, size=13, mode="nearest")
-    smooth = ndimage.gaussian_filter(quiet, 4.0, mode="nearest")
-    body = plane[::4, ::4] > -500
-    middle = float(np.median(smooth[body])) if body.any() else float(np.median(smooth))
-    if middle <= 0:
-        return np.full(plane.shape, sigma_hu, np.float32)
-    relative = np.clip(smooth / middle, 0.5, 3.0)
-    full = np.repeat(np.repeat(relative, 4, 0), 4, 1)[: plane.shape[0], : plane.shape[1]]
-    local_sigma: Plane = (sigma_hu * ndimage.uniform_filter(full, 5, mode="nearest")).astype(np.float32)
-    return local_sigma
-
-
 def _slices(volume: Volume) -> list[tuple[Plane, npt.NDArray[np.bool_] | None]]:
     """At most 12 slices of the inner four fifths, with their fill masks."""
     axis = volume.geometry.slice_axis
@@ -100,13 +91,17 @@ def _slices(volume: Volume) -> list[tuple[Plane, npt.NDArray[np.bool_] | None]]:
 
 def _estimate_mr(volume: Volume) -> NoiseEstimate:
     airs, tissues = [], []
-    for plane, fill in _slices(volume):
+    planes = _slices(volume)
+    for plane, fill in planes:
         air = _air_sigma(plane, fill)
         tissue = _diagonal_sigma(plane, fill)
         airs += [air] if air is not None else []
         tissues += [tissue] if tissue is not None else []
-    air = float(np.median(airs)) if airs else None
+    # Air stands in every slice; what passes for it in a few is the rim of a mask.
+    air = float(np.median(airs)) if 2 * len(airs) > len(planes) else None
     tissue = float(np.median(tissues)) if tissues else None
+    if air is not None and tissue is not None and air > _MOST_INTERPOLATED * tissue:
+        air = None
     known = [value for value in (air, tissue) if value is not None]
     return NoiseEstimate(max(known) if known else 0.0, air, tissue)
 
@@ -120,25 +115,33 @@ def _air_sigma(plane: Plane, fill: npt.NDArray[np.bool_] | None) -> float | None
         return None
     means = usable.mean(1)
     quiet = usable[means < 1.3 * np.percentile(means, 4)]
-    if len(quiet) < _FEWEST_BLOCKS:
+    if len(quiet) < _FEWEST_BLOCKS or quiet.mean() > _BRIGHTEST_AIR * np.percentile(plane, 99):
         return None
-    ratio = float(np.median(quiet.std(1)) / quiet.mean())
+    # Noise keeps its deviation when the plane of each block is taken out; the rim of a mask does not.
+    detrended = quiet - quiet @ _PLANE @ _PLANE.T
+    ratio = float(np.median(np.sqrt((detrended**2).sum(1) / (detrended.shape[1] - _PLANE.shape[1]))) / quiet.mean())
     if abs(ratio / _RAYLEIGH_RATIO - 1) > _RATIO_TOLERANCE:
         return None
     return float(np.sqrt(np.mean(np.median(quiet**2, axis=1)) / (2 * np.log(2))))
 
 
 def _diagonal_sigma(plane: Plane, fill: npt.NDArray[np.bool_] | None) -> float | None:
-    """1.4826 MAD of (a - b - c + d) / 2 over 2 x 2 pixels of tissue: white noise keeps its sigma, edges fall out."""
+    """Root mean square of (a - b - c + d) / 2 over 2 x 2 pixels in the flatter quarter of 10 px windows of tissue.
+
+    White noise keeps its sigma in these differences. Folds and vessels do not fall out of their median over all
+    tissue, which reads up to twice the noise; the lower quartile over windows passes them by.
+    """
     diagonal = (plane[:-1, :-1] - plane[1:, :-1] - plane[:-1, 1:] + plane[1:, 1:]) / 2
     level = 0.15 * np.percentile(plane, 99)
     tissue = ndimage.uniform_filter(plane, 5)[:-1, :-1] > level
     if fill is not None:
         tissue &= ~fill[:-1, :-1]
-    values = diagonal[tissue]
-    if len(values) < 400:
+    middles = slice(_MR_WINDOW // 2, None, _MR_WINDOW // 2)
+    inside = ndimage.minimum_filter(tissue, _MR_WINDOW)[middles, middles]
+    energy = ndimage.uniform_filter(diagonal.astype(np.float64) ** 2, _MR_WINDOW)[middles, middles][inside]
+    if len(energy) < _FEWEST_BLOCKS:
         return None
-    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+    return float(np.sqrt(np.percentile(energy, 25)) / _QUARTILE_OF_NOISE)
 
 
 def _blocks(plane: Plane) -> Plane:

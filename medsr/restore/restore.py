@@ -10,7 +10,7 @@ from medsr.errors import UsageError
 from medsr.models.bundle import Bundle, find_bundle
 from medsr.models.engine import prepare_process
 from medsr.models.levels import level_name
-from medsr.physics import Identity, MagnitudeNoise, Operator, ProjectionNoise, SliceMask, SliceProfile
+from medsr.physics import Identity, MagnitudeNoise, NoNoise, Operator, ProjectionNoise, SliceMask, SliceProfile
 from medsr.physics.estimate import NoiseEstimate, estimate_noise
 from medsr.records import NoiseLevel, Restoration
 from medsr.restore.diffusion import restore_by_samples
@@ -106,9 +106,11 @@ def noise_of(volume: Volume, request: RestoreRequest, estimated: NoiseEstimate) 
 def removable_sigma(operator: Operator, noise: NoiseLevel) -> float:
     """Noise that the network is asked to remove, in image units.
 
-    At a declared dose that is what the dose cut added; the scan's own noise, which the full dose would have had
-    too, stays. Otherwise all of it.
+    At a declared dose that is what the dose cut added, and nothing where the declared degradation added none; the
+    scan's own noise, which the reference would have had too, stays. Otherwise all of it.
     """
+    if operator.provenance == "declared" and isinstance(operator.noise, NoNoise) and noise.provenance != "user":
+        return 0.0
     if isinstance(operator.noise, ProjectionNoise) and noise.provenance != "user":
         return operator.noise.sigma_hu
     return noise.sigma
