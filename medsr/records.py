@@ -94,6 +94,8 @@ class Restoration:
     timings : seconds per stage.
     resources : facts on memory, threads, tiles.
     intensity : parameters of the intensity scaling, exactly invertible.
+    domain : what the model says of the scans it was trained on; ``features`` holds the 1st and 99th percentile of
+        each feature of :mod:`medsr.physics.features`.
     """
 
     measured: Volume
@@ -109,6 +111,7 @@ class Restoration:
     timings: Mapping[str, float] = field(default_factory=dict)
     resources: Mapping[str, object] = field(default_factory=dict)
     intensity: Mapping[str, object] = field(default_factory=dict)
+    domain: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the through-plane generator is fed: two known slices a side, their interpolation, and condition maps.
+"""What the through-plane generator is fed: two known slices a side, their cubic interpolation, and maps.
 
 One plan serves thick slices (SliceProfile) and lost ones (SliceMask), in training and in restoration alike: every
 thin slice lies somewhere among known slices, and is asked for from the four nearest of them.
@@ -47,8 +47,27 @@ class Bracket:
 
     @property
     def share(self) -> float:
-        """Weight of the slice after in the linear interpolation; nothing is extrapolated."""
+        """The place as interpolation takes it; nothing is extrapolated."""
         return min(1.0, max(0.0, self.place))
+
+    @property
+    def weights(self) -> tuple[float, float, float, float]:
+        """Cubic interpolation from the four known slices; their sum is 1.
+
+        Better than linear interpolation on held-out training scans, so the network starts from it
+        (docs/decisions/0401).
+
+        References
+        ----------
+        Keys, IEEE Trans Acoust Speech Signal Process 29, 1153 (1981), doi 10.1109/TASSP.1981.1163711, eq. 15.
+        """
+        t = self.share
+        return (
+            -0.5 * t**3 + t**2 - 0.5 * t,
+            1.5 * t**3 - 2.5 * t**2 + 1,
+            -1.5 * t**3 + 2 * t**2 + 0.5 * t,
+            0.5 * t**3 - 0.5 * t**2,
+        )
 
 
 def brackets(linear: LinearOperator) -> list[Bracket]:
@@ -81,7 +100,8 @@ def bracketed(known: torch.Tensor, bracket: Bracket) -> torch.Tensor:
     """(5, H, W) input slices from the four known ones (4, H, W): the interpolation stands in the centre."""
     if known.shape[0] != _NEIGHBOURS:
         raise ValueError(f"four known slices, not {known.shape[0]}")
-    centre = torch.lerp(known[1], known[2], bracket.share)
+    weights = known.new_tensor(bracket.weights)
+    centre = (known * weights[:, None, None]).sum(0)
     return torch.stack([known[0], known[1], centre, known[2], known[3]])
 
 

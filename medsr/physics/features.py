@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from medsr.physics.estimate import estimate_noise
 from medsr.physics.support import spectral_edges
 from medsr.volume import Volume
 
-__all__ = ["FEATURES", "domain_features"]
+__all__ = ["FEATURES", "domain_features", "outside"]
 
 FEATURES = (
     "in_plane_spacing_mm",
@@ -66,6 +67,25 @@ def domain_features(volume: Volume) -> dict[str, float]:
         skew,
     )
     return dict(zip(FEATURES, (round(float(value), 5) for value in values), strict=True))
+
+
+def outside(
+    features: Mapping[str, float], ranges: Mapping[str, Sequence[float]], *, margin: float = 0.1
+) -> dict[str, tuple[float, float, float]]:
+    """Features beyond the range of a training set: name to (value, low, high).
+
+    A range is widened by `margin` of its width on either side, since the percentiles of a hundred scans are not
+    sharp; a feature without a range is not judged.
+    """
+    found = {}
+    for name, value in features.items():
+        if name not in ranges:
+            continue
+        low, high = float(ranges[name][0]), float(ranges[name][1])
+        slack = margin * (high - low)
+        if not low - slack <= value <= high + slack:
+            found[name] = (value, low, high)
+    return found
 
 
 def _scale(volume: Volume, stack: npt.NDArray[np.float32]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 
@@ -66,7 +67,8 @@ def restore(
     finished = time.perf_counter()
     kept_grid = isinstance(linear, SliceMask)
     return Restoration(
-        measured=y,
+        # Fill values are put back by place on the whole grid, which y of a stack with lost slices is not.
+        measured=replace(y, padding=None) if kept_grid else y,
         image=result.image,
         estimate=result.estimate,
         geometry=volume.geometry if kept_grid else linear.fine_geometry(volume.geometry),
@@ -84,6 +86,7 @@ def restore(
         },
         resources={"device": painter.engine.device, "threads": torch.get_num_threads()},
         intensity={**intensity_of(y).to_record(), "projection_weight": result.projection_weight},
+        domain=chosen.domain,
     )
 
 
@@ -121,8 +124,7 @@ def told_sigma(operator: Operator, noise: NoiseLevel, estimated: NoiseEstimate) 
 
     Denoising removes what there is. Super-resolution was trained on noise that was added, beside the scan's own,
     which stays in input and truth alike: an undeclared noise is not removed, and the result agrees with the scan
-    itself. Told the estimate instead, it loses 0.1 to 3.5 dB (docs/decisions). Through plane the network was told
-    what tissue shows.
+    itself. Through plane the network was told what tissue shows.
     """
     known = noise.provenance != "estimated" or isinstance(operator.noise, ProjectionNoise)
     if isinstance(operator.linear, Identity) or known:

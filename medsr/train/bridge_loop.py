@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ _FIT_BATCHES = 30
 _RESIDUAL_TO_SD = 1.4
 """A residual's standard deviation is about 1.4 times its mean absolute value for the heavy tails found here."""
 _LAST_TIME_SHARE = 0.3
+_FRESH_AT_FIRST, _FRESH_EVERY, _MOST_RECENT = 8, 4, 96
 _LEVEL_PATCHES, _LEVEL_SAMPLES = 32, 4
 _FIT_PATCH = 72
 """Divisible by every in-plane factor."""
@@ -59,6 +61,7 @@ class BridgeTraining(Training):
         super().__init__(recipe, scans, folder, base=regressor)
         self.settings = BridgeSettings(self._fit_scale())
         self._noise = torch.Generator()
+        self._recent: deque[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = deque(maxlen=_MOST_RECENT)
 
     def averaged_bridge(self) -> Bridge:
         """The bridge with its averaged weights."""
@@ -79,10 +82,7 @@ class BridgeTraining(Training):
 
     def _step(self, draw: PairDraw | ThroughDraw, elapsed: float) -> float:
         self._set_rate(elapsed)
-        given, target = draw.batch(self.recipe.batch)
-        regressed = self._regress(given)
-        scale = residual_scale(given, regressed, self.settings.scale_weights, slices=self.recipe.network.slices)
-        residual = (target - regressed) / scale
+        given, regressed, residual = self._regressed_batch(draw)
         self._noise.manual_seed(int(self.rng.integers(2**31)))
         time = torch.rand((len(given), 1, 1, 1), generator=self._noise) * 0.98 + 0.02
         time[torch.rand(len(given), generator=self._noise) < _LAST_TIME_SHARE] = 1.0
@@ -91,6 +91,19 @@ class BridgeTraining(Training):
             predicted = self.network(bridge_input(given, regressed, moved, time))
         loss = ((predicted.float() - residual).square() / (time.square() + 0.05)).mean()
         return self._descend(loss)
+
+    def _regressed_batch(self, draw: PairDraw | ThroughDraw) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Input, x_reg and r of a batch: a fresh one every fourth step, else one of the last 96 again.
+
+        The regressor costs twice what the bridge does, and noise and time are drawn anew each time.
+        """
+        if len(self._recent) < _FRESH_AT_FIRST or self.progress.step % _FRESH_EVERY == 0:
+            given, target = draw.batch(self.recipe.batch)
+            regressed = self._regress(given)
+            scale = residual_scale(given, regressed, self.settings.scale_weights, slices=self.recipe.network.slices)
+            self._recent.append((given, regressed, (target - regressed) / scale))
+            return self._recent[-1]
+        return self._recent[int(self.rng.integers(len(self._recent)))]
 
     def _regress(self, given: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self._half):

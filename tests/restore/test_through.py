@@ -43,15 +43,16 @@ def test_a_lost_slice_lies_between_its_acquired_neighbours() -> None:
     assert plan[4].place == 0.0
 
 
-def test_the_centre_is_the_linear_interpolation() -> None:
-    """A ramp along the slices is interpolated exactly, for thick and for lost slices."""
-    ramp = torch.arange(12.0).expand(4, 4, 12)
-    for linear in (SliceProfile((4, 4, 12), 3, 3), SliceMask((4, 4, 12), (0, 4, 8, 11))):
-        y = linear.forward(ramp).movedim(-1, 0)
-        for index in range(2, 10):
-            bracket = brackets(linear)[index]
-            slices = bracketed(y[list(bracket.known)], bracket)
-            assert float(slices[2, 0, 0]) == pytest.approx(index, abs=1e-4)
+def test_the_centre_is_a_cubic_interpolation() -> None:
+    """A parabola along evenly known slices is interpolated exactly where all four neighbours are real."""
+    parabola = torch.arange(16.0).square().expand(4, 4, 16)
+    linear = SliceMask((4, 4, 16), (0, 3, 6, 9, 12, 15))
+    y = linear.forward(parabola).movedim(-1, 0)
+    for index in range(3, 12):
+        bracket = brackets(linear)[index]
+        slices = bracketed(y[list(bracket.known)], bracket)
+        assert float(slices[2, 0, 0]) == pytest.approx(index**2, abs=1e-3)
+        assert sum(bracket.weights) == pytest.approx(1.0)
 
 
 def test_the_maps_tell_noise_thickness_distance_and_place() -> None:
