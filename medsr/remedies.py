@@ -110,6 +110,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "dicom.functional_groups": "export the object again; a multi-frame image needs a group for each frame",
         "dicom.too_large": "send images, not containers; limits are in docs/limits.md",
         "skip.sop_class": "give CT or MR images; reports, structures, doses and captures are not restored",
+        "skip.dicomdir": "give the folder of images that it lists",
         "skip.localizer": "leave the localiser out of the folder",
         "series.several_stacks": "choose one with --pick: see `medsr info` for the numbers",
         "series.pick": "see `medsr info` for the series that are there",

@@ -13,7 +13,7 @@ from medsr.settings import settings
 __all__ = ["EXPLICIT", "IMPLICIT", "Structure", "check_dataset", "check_dicom"]
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-_DEFLATED, _BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+_REFUSED_SYNTAXES = {"1.2.840.10008.1.2.1.99": "deflated", "1.2.840.10008.1.2.2": "big endian"}
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OW", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"}
 _KNOWN = _LONG | {
     b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS",
@@ -56,8 +56,8 @@ def check_dicom(data: bytes, *, name: str) -> Structure:
         raise Refusal("dicom.not_dicom", f"{name} has no DICOM preamble")
     try:
         position, syntax = _meta(data)
-        if syntax in (_DEFLATED, _BIG):
-            raise Refusal("pixel.syntax", f"{name} is deflated or big endian")
+        if syntax in _REFUSED_SYNTAXES:
+            raise Refusal("pixel.syntax", f"{name} is {_REFUSED_SYNTAXES[syntax]}")
         return _Walk(data, name).run(position, syntax)
     except struct.error as error:
         raise Refusal("dicom.truncated", f"{name} ends inside an element") from error

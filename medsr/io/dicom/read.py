@@ -96,6 +96,7 @@ def find(paths: Sequence[Path], *, name: str) -> Found:
     for item in items_of(paths):
         if item.name.upper() == "DICOMDIR":
             skipped["skip.dicomdir"] = skipped.get("skip.dicomdir", 0) + 1
+            first_reason = first_reason or Refusal("skip.dicomdir", f"{item.name} is an index, not an image")
             continue
         try:
             instance = open_instance(item)
