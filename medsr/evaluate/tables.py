@@ -24,6 +24,15 @@ _GROUPS = (
     ("seen scanners", {"seen"}),
     ("unseen scanners", {"unseen"}),
 )
+_HOW = """\
+Every method is given the same degraded scan, its operator and the noise that was added, and two context slices on
+either side of the judged ones; seeds are fixed by subject and level. MR: PSNR in the foreground, its peak the 99.9th
+percentile q of the reference. CT dose: excess error, sqrt(error^2 - floor^2), the floor being what the reference's own
+noise makes unavoidable; else RMSE in the body. x2 and x4 of MR are made from references whose interpolated frequencies
+were cut away. SSIM and HaarPSI on fixed windows; gradient energy over that of the reference without its noise (1 is as
+sharp); bias in flat places; CPU seconds a slice; peak memory of the process. Intervals: none below 6 subjects, where
+every difference is printed; paired t from 6; bootstrap over subjects from 15. An asterisk marks a scan on which a
+bundle lost to its input. Peers run at settings tuned on training scans (validation/evaluation/peers.toml)."""
 _INPUTS = ("input", "A+ y", "linear")
 
 
@@ -34,7 +43,7 @@ def markdown(evaluation: Evaluation, *, command: str) -> str:
     lines += [f"{evaluation.slices} middle slices of each scan are judged; the unit is the subject.", ""]
     if evaluation.window:
         lines += [f"Denoising within {evaluation.window} x {evaluation.window} px of the middle of the foreground.", ""]
-    lines += [*_summary(rows), *_bars(rows)]
+    lines += [_HOW, "", *_summary(rows), *_bars(rows)]
     for level in _levels(rows):
         lines += [f"## {level}", "", *_level(rows, level)]
     apart = [row for row in evaluation.rows if row.role != "domain"]
