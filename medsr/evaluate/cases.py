@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from medsr.evaluate.levels import REAL_LOW_DOSE, THINNEST_MM, Level
+from medsr.evaluate.levels import REAL_LOW_DOSE, THICKEST_MM, WIDEST_GAP_MM, Level
 from medsr.evaluate.metrics import body_mask_ct, foreground_mr
 from medsr.evaluate.scans import EvaluationScan
 from medsr.physics import Identity, Operator, ProjectionNoise
@@ -141,10 +141,11 @@ def _placed(volume: Volume, level: Level, slices: int) -> tuple[int, int, tuple[
         middle = max(0, count // 2 - slices // 2)
         first, last = max(0, middle - _CONTEXT), min(count, middle + slices + _CONTEXT)
         return first, last, tuple(range(middle - first, min(count, middle + slices) - first))
-    if volume.geometry.spacing_mm[volume.geometry.slice_axis] > THINNEST_MM:
-        return None
+    spacing = volume.geometry.spacing_mm[volume.geometry.slice_axis]
     if level.keep:
-        return _placed_between(count, level.keep, slices)
+        return _placed_between(count, level.keep, slices) if spacing * level.keep <= WIDEST_GAP_MM else None
+    if spacing > THICKEST_MM:
+        return None
     thick = int(level.through or 1)
     wanted = math.ceil(slices / thick) + 2 * _CONTEXT_THICK
     length = min(wanted, count // thick) * thick

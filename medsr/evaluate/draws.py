@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,11 @@ from medsr.evaluate.cases import Case, cases_of, stack_of
 from medsr.evaluate.levels import Level
 from medsr.evaluate.methods import METHODS, PeerChoice, bundle_for, peers_for
 from medsr.evaluate.metrics import body_mask_ct, flat_bias, flat_part, foreground_mr
-from medsr.evaluate.peers.peer import Setting, finished
+from medsr.evaluate.peers.peer import Peer, Setting, finished
 from medsr.evaluate.peers.problem import Problem
 from medsr.evaluate.peers.settings import setting_for
 from medsr.evaluate.scans import EvaluationScan
+from medsr.models.bundle import Bundle
 from medsr.physics import MagnitudeNoise, ProjectionNoise
 from medsr.physics.ct_noise import noise_fields
 from medsr.physics.lesions import contrast_for, disc_at
@@ -25,7 +27,7 @@ from medsr.restore.request import RestoreRequest
 from medsr.restore.restore import restore
 from medsr.volume import Volume
 
-__all__ = ["DrawRow", "contrast_kept", "draw_rows", "mean_frequency", "places_for"]
+__all__ = ["DrawRow", "Experiment", "contrast_kept", "draw_rows", "mean_frequency", "places_for"]
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -72,7 +74,7 @@ def draw_rows(
         if level.task != "denoise" or level.modality != scan.volume.modality:
             continue
         case = next(cases_of(scan, (level,), slices=1))
-        experiment = _Experiment(case, draws)
+        experiment = Experiment(case, draws)
         for name, run in _methods(case, peers, settings):
             row = experiment.row(name, run)
             log(f"{scan.name}, {level.name}, {name}: noise {row.noise_left:.2f}, kept {dict(row.kept)}")
@@ -81,27 +83,34 @@ def draw_rows(
 
 
 def _methods(case: Case, peers: PeerChoice, settings: Mapping[tuple[str, str], Setting]) -> Iterator[tuple[str, Run]]:
+    """The input, wanted and installed peers, and bundles, each as a function of a noisy slab."""
     yield "input", lambda volume: stack_of(volume.values, volume)
     for peer in peers_for(case.level, peers):
-        setting, _ = setting_for(peer, case.level.name, settings, problem=Problem.of(case))
-
-        def classical(volume: Volume, peer: object = peer, setting: Setting = setting) -> Array:
-            problem = Problem.of(replace(case, degraded=volume))
-            return finished(peer.run(problem, setting.strength), problem, setting)  # type: ignore[attr-defined]
-
-        yield peer.name, classical
+        if not peer.module or find_spec(peer.module) is not None:
+            setting, _ = setting_for(peer, case.level.name, settings, problem=Problem.of(case))
+            yield peer.name, _classical(case, peer, setting)
     for method in METHODS:
         bundle = bundle_for(case.level, method)
         if bundle is not None:
-            request = RestoreRequest("denoise", method=method)
-
-            def network(volume: Volume, request: RestoreRequest = request, bundle: object = bundle) -> Array:
-                return stack_of(restore(volume, request, bundle=bundle).image, volume)  # type: ignore[arg-type]
-
-            yield bundle.name, network
+            yield bundle.name, _restored(RestoreRequest("denoise", method=method), bundle)
 
 
-class _Experiment:
+def _classical(case: Case, peer: Peer, setting: Setting) -> Run:
+    def run(volume: Volume) -> Array:
+        problem = Problem.of(replace(case, degraded=volume))
+        return finished(peer.run(problem, setting.strength), problem, setting)
+
+    return run
+
+
+def _restored(request: RestoreRequest, bundle: Bundle) -> Run:
+    def run(volume: Volume) -> Array:
+        return stack_of(restore(volume, request, bundle=bundle).image, volume)
+
+    return run
+
+
+class Experiment:
     """The slab of a case, its noise draws, and the discs that are inserted into its judged slice."""
 
     def __init__(self, case: Case, draws: int) -> None:

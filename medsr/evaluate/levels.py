@@ -9,10 +9,12 @@ from medsr.errors import UsageError
 from medsr.records import Task
 from medsr.volume import Modality
 
-__all__ = ["LEVELS", "REAL_LOW_DOSE", "THINNEST_MM", "Level", "levels_named"]
+__all__ = ["LEVELS", "REAL_LOW_DOSE", "THICKEST_MM", "WIDEST_GAP_MM", "Level", "levels_named"]
 
-THINNEST_MM = 2.6
-"""Slices farther apart are too coarse to lose every second one or to be averaged."""
+THICKEST_MM = 2.6
+"""Slices farther apart are too coarse to be averaged into thicker ones."""
+WIDEST_GAP_MM = 5.2
+"""Known slices farther apart than this show no course of anatomy that could be followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ LEVELS: tuple[Level, ...] = (
     Level("MR x2", "superres", "MR", scale=2.0),
     Level("MR x4", "superres", "MR", scale=4.0),
     Level("MR gaps 1 of 2", "inpaint", "MR", keep=2),
+    Level("MR gaps 3 of 4", "inpaint", "MR", keep=4),
     Level("MR thick x2", "superres", "MR", through=2.0),
     Level("MR thick x4", "superres", "MR", through=4.0),
     Level("CT quarter dose", "denoise", "CT", dose=0.25),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medsr import __version__
+from medsr.evaluate.bars import bars
 from medsr.evaluate.compare import Comparison, by_subject, compare, ours
 from medsr.evaluate.evaluate import Evaluation
 from medsr.evaluate.judge import Row, row_record
@@ -23,6 +24,15 @@ _GROUPS = (
     ("seen scanners", {"seen"}),
     ("unseen scanners", {"unseen"}),
 )
+_HOW = """\
+Every method is given the same degraded scan, its operator and the noise that was added, and two context slices on
+either side of the judged ones; seeds are fixed by subject and level. MR: PSNR in the foreground, its peak the 99.9th
+percentile q of the reference. CT dose: excess error, sqrt(error^2 - floor^2), the floor being what the reference's own
+noise makes unavoidable; else RMSE in the body. x2 and x4 of MR are made from references whose interpolated frequencies
+were cut away. SSIM and HaarPSI on fixed windows; gradient energy over that of the reference without its noise (1 is as
+sharp); bias in flat places; CPU seconds a slice; peak memory of the process. Intervals: none below 6 subjects, where
+every difference is printed; paired t from 6; bootstrap over subjects from 15. An asterisk marks a scan on which a
+bundle lost to its input. Peers run at settings tuned on training scans (validation/evaluation/peers.toml)."""
 _INPUTS = ("input", "A+ y", "linear")
 
 
@@ -33,7 +43,7 @@ def markdown(evaluation: Evaluation, *, command: str) -> str:
     lines += [f"{evaluation.slices} middle slices of each scan are judged; the unit is the subject.", ""]
     if evaluation.window:
         lines += [f"Denoising within {evaluation.window} x {evaluation.window} px of the middle of the foreground.", ""]
-    lines += _summary(rows)
+    lines += [_HOW, "", *_summary(rows), *_bars(rows)]
     for level in _levels(rows):
         lines += [f"## {level}", "", *_level(rows, level)]
     apart = [row for row in evaluation.rows if row.role != "domain"]
@@ -66,6 +76,7 @@ def document(evaluation: Evaluation, *, command: str) -> dict[str, object]:
         "window": evaluation.window,
         "rows": [row_record(row) for row in evaluation.rows],
         "comparisons": comparisons,
+        "bars": [asdict(bar) for bar in bars(domain)],
         "repeats": [asdict(row) for row in evaluation.repeats],
         "draws": [asdict(row) for row in evaluation.draws],
         "refused": [asdict(entry) for entry in evaluation.refused],
@@ -208,6 +219,18 @@ def _summary(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 f"| {level} | {name} | {words} | {least.other} | {least.mean:+.2f} | {len(least.differences)} |"
             )
+    return [*lines, ""]
+
+
+def _bars(rows: Sequence[Row]) -> list[str]:
+    found = bars(rows)
+    if not found:
+        return []
+    lines = ["| level | promised | reached | kept | n |", "|---" * 5 + "|"]
+    lines += [
+        f"| {bar.level} | {bar.promise} | {bar.figure} | {'yes' if bar.kept else 'NO'} | {bar.subjects} |"
+        for bar in found
+    ]
     return [*lines, ""]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from medsr.evaluate.levels import LEVELS, levels_named
 from medsr.evaluate.scans import EvaluationScan, read_folder
 from medsr.physics import KSpaceTruncation, ProjectionNoise
 from medsr.physics.support import spectral_edges
-from medsr.volume import Volume
+from medsr.volume import Geometry, Volume
 
 
 def _scan(volume: Volume, subject: str = "someone") -> EvaluationScan:
@@ -68,6 +69,15 @@ def test_scans_of_thick_slices_lose_none() -> None:
     geometry = far_apart.geometry.resized((48, 40, 10))
     thick = Volume(far_apart.values[:, :, ::2].copy(order="F"), geometry, "MR", "arbitrary", far_apart.source)
     assert not list(cases_of(_scan(thick), levels_named(("MR gaps", "MR thick")), slices=2))
+
+
+def test_three_of_four_slices_are_lost_only_where_the_known_ones_stay_near() -> None:
+    level = levels_named(("MR gaps 3",))
+    assert not list(cases_of(_scan(mr_volume((48, 40, 30))), level, slices=3))
+    near = mr_volume((48, 40, 30))
+    fine = Geometry((48, 40, 30), near.geometry.world_from_voxel @ np.diag([1, 1, 0.5, 1]))
+    case = next(cases_of(_scan(replace(near, geometry=fine)), level, slices=3))
+    assert [index % 4 for index in case.judged] == [1, 2, 3]
 
 
 def test_interpolated_frequencies_leave_the_reference_of_superresolution() -> None:

@@ -8,16 +8,16 @@ from scipy import ndimage
 from support.volumes import ct_volume, mr_volume
 
 from medsr.evaluate.cases import cases_of
-from medsr.evaluate.draws import DIAMETERS_PX, _Experiment, contrast_kept, mean_frequency, places_for
+from medsr.evaluate.draws import DIAMETERS_PX, Experiment, contrast_kept, mean_frequency, places_for
 from medsr.evaluate.levels import levels_named
 from medsr.evaluate.scans import EvaluationScan
 from medsr.volume import Volume
 
 
-def _experiment(level: str) -> _Experiment:
-    volume = ct_volume((112, 104, 3), sigma=3) if level.startswith("CT") else mr_volume((112, 104, 5), sigma=3)
+def _experiment(level: str) -> Experiment:
+    volume = ct_volume((96, 88, 1), sigma=3) if level.startswith("CT") else mr_volume((96, 88, 3), sigma=3)
     scan = EvaluationScan("scan", "someone", "domain", "seen", volume)
-    return _Experiment(next(cases_of(scan, levels_named((level,)), slices=1)), 6)
+    return Experiment(next(cases_of(scan, levels_named((level,)), slices=1)), 6)
 
 
 def _same(volume: Volume) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,9 +83,9 @@ class Problem:
         """A x as a stack."""
         return self._moved(self.linear.forward, values)
 
-    def _moved(self, deed: object, values: Array) -> Array:
+    def _moved(self, deed: Callable[[torch.Tensor], torch.Tensor], values: Array) -> Array:
         given = torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, 0, self.axis)))
-        result: Array = deed(given).numpy()  # type: ignore[operator]  # a bound method of the operator
+        result: Array = deed(given).numpy()
         return np.ascontiguousarray(np.moveaxis(result, self.axis, 0)).astype(np.float32)
 
     @cached_property
