@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from support.dicom import image, save, series, stored_planes
 from support.nifti import header, write
+from support.workers import put_sum
 
 from medsr.errors import MedsrError, Refusal
 from medsr.io import read
@@ -231,10 +232,6 @@ def test_threads_read_at_once(tmp_path: Path) -> None:
     assert len(set(found)) == 1
 
 
-def _sum(folder: str, results: multiprocessing.SimpleQueue[float]) -> None:
-    results.put(float(read(Path(folder)).values.sum()))
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_daemonic_workers_read_too(tmp_path: Path, method: str) -> None:
     """A forked worker has its parent's sockets, a daemonic one may have no children of multiprocessing's."""
@@ -242,7 +239,7 @@ def test_daemonic_workers_read_too(tmp_path: Path, method: str) -> None:
     expected = float(read(folder).values.sum())
     context = multiprocessing.get_context(method)
     results = context.SimpleQueue()
-    worker = context.Process(target=_sum, args=(str(folder), results), daemon=True)
+    worker = context.Process(target=put_sum, args=(str(folder), results), daemon=True)
     worker.start()
     worker.join(60)
     assert worker.exitcode == 0
@@ -251,7 +248,8 @@ def test_daemonic_workers_read_too(tmp_path: Path, method: str) -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from pathlib import Path
 from medsr.io import read
 from medsr.io.child import client
