@@ -55,3 +55,26 @@ def program() -> object:
         return path
 
     return find
+
+
+ALLOWED_SKIPS = (
+    "MEDSR_DATA names no folder",
+    "(extra peers",
+    "no CUDA device",
+    "is not installed (apt-get install",
+    "this kernel does not let a process",
+    "tools/ is not beside the tests",
+)
+"""Reasons that may skip a test in CI; any other skip there is a failure, so that a test cannot go missing unseen."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skip for a reason that is not listed fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return
+    reasons = [report.longrepr[2] for report in reporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    unlisted = sorted({reason for reason in reasons if not any(text in reason for text in ALLOWED_SKIPS)})
+    if unlisted:
+        reporter.write_line(f"skipped for reasons that CI does not allow: {unlisted}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
