@@ -135,7 +135,8 @@ class Finding:
 
     box_voxel is half open, in array order of the restored image; box_mm in RAS+; size_mm the diameter of the
     best matching disc; contrast in image units (HU for CT), signed as the structure appears in the image;
-    dprime the detectability in the measurement; p the chance of such a peak in pure noise, per slice.
+    dprime the detectability in the measurement; p the chance of such a peak in pure noise, per slice; remains tells
+    that the contradiction still stands in the image that is written, after projection.
     """
 
     id: str
@@ -147,6 +148,7 @@ class Finding:
     dprime: float
     p: float
     channel: str
+    remains: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Judgement:
     maps : ``contradicted`` (z score, signed) and ``supplied`` (image units), each a few slices of the restored grid
         by index along the slice axis: whole volumes of them would double the memory of a judgement.
     limits : sentences on what could not be known for this scan.
+    codes : reason codes that hold the result beside findings and channels: ``no_preprojection``,
+        ``noise.unverified``, ``operator.unverified``, ``synthetic``.
     error : why judging failed, or None; a judgement with an error is blocked.
     """
 
@@ -186,6 +190,7 @@ class Judgement:
     supplied_energy: float
     maps: Mapping[str, Mapping[int, FloatArray]] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     error: str | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -41,8 +42,8 @@ def findings_of(peaks: Sequence[Peak], restoration: Restoration, *, channel: str
 
 
 def merged(before: Sequence[Finding], written: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Findings on the written pixels, then those that projection removed (seen before it alone)."""
-    gone = [item for item in before if not any(overlap(item, other) for other in written)]
+    """Findings on the written pixels, then those that projection removed (seen before it alone), marked so."""
+    gone = [replace(item, remains=False) for item in before if not any(overlap(item, other) for other in written)]
     return (*written, *gone)
 
 

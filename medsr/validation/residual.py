@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from medsr.physics import MagnitudeNoise, NoiseModel
+from medsr.physics import MagnitudeNoise, NoiseModel, NoNoise
 from medsr.records import Restoration
 from medsr.validation.local_noise import CtNoiseMap, plane_of
 
@@ -115,6 +115,17 @@ class Measurement:
         field = declared.field(self.volume.geometry.shape, self.axis).squeeze(self.axis)
         return declared, field * (self.level / declared.sigma)
 
+    def noise(self) -> tuple[NoiseModel, torch.Tensor | float]:
+        """The noise model that E[y | A x] follows.
+
+        Where the degradation is declared to have added none, the scan's own noise is part of x: A x is then expected
+        as it is, without the Rician bias, and the level tells the deviation alone.
+        """
+        operator = self.restoration.operator
+        if operator.provenance == "declared" and isinstance(operator.noise, NoNoise):
+            return operator.noise, self.level
+        return self.magnitude()
+
     def _faintest_signal(self) -> float:
         """Expected magnitude where the signal is twice the noise; below it the Rician floor hides contrast."""
         if self.volume.modality == "CT" or not self.known:
@@ -156,7 +167,7 @@ class Residuals:
             if measurement.ct is not None:
                 sigma = measurement.ct.sigma(measurement.plane(index), residual, self._unit)
         else:
-            model, level = measurement.magnitude()
+            model, level = measurement.noise()
             expected, deviation = model.mean_and_sd(self._predicted(index).abs(), level)
             mean, sigma = expected.numpy(), deviation.numpy()
             residual = measurement.plane(index) - mean

@@ -46,7 +46,7 @@ def test_without_the_estimate_agreement_proves_nothing():
     restoration = with_added(perfect("MR"), lesion("MR", 12.0, 8.0, (60, 60)))
     judgement = judge(replace(restoration, estimate=None))
     assert {name: statuses(judgement)[name] for name in ("R1", "R4")} == {"R1": "not_assessed", "R4": "not_assessed"}
-    assert all("no_preprojection" in item.note for item in judgement.channels if item.name in ("R1", "R4"))
+    assert judgement.codes == ("no_preprojection",)
     assert [item.type for item in judgement.findings] == ["added"]
 
 
