@@ -121,8 +121,8 @@ def challenge_scan(
     outcomes: list[Outcome] = []
     for arm in ARMS:
         for dprime in plan.dprimes:
-            rng = np.random.default_rng(_seed(subject, level, f"{arm} {dprime:g}"))
-            lesions = _lesions(clean, noise, places, dprime, plan.diameter, rng)
+            seed = _seed(subject, level, f"{arm} {dprime:g}")
+            lesions = _lesions(clean, noise, places, arm, dprime, plan.diameter, seed)
             if not lesions:
                 continue
             candidate = _inserted(clean, lesions) if arm == "insertion" else _omitted(reference, clean, lesions)
@@ -240,17 +240,23 @@ def _declared(measured: Volume) -> Operator:
 
 
 def _lesions(
-    clean: Restoration, noise: LocalNoise, count: int, dprime: float, diameter: float, rng: np.random.Generator
+    clean: Restoration, noise: LocalNoise, count: int, arm: Arm, dprime: float, diameter: float, seed: int
 ) -> list[Lesion]:
-    """Lesions at places drawn for this arm, signs in turn."""
+    """Lesions at places drawn for this arm, signs in turn; where no darker lesion fits above zero, a brighter one."""
+    rng = np.random.default_rng(seed)
     measurement = Measurement(clean)
     masks = [measurement.mask(index) for index in range(measurement.count)]
     places = choose_places(masks, count, diameter, rng)
     signs = np.where(rng.permutation(len(places)) % 2 == 0, 1, -1)
-    return [
-        Lesion(index, place, diameter, float(sign) * noise.contrast(dprime, diameter, index, place))
-        for (index, place), sign in zip(places, signs, strict=True)
-    ]
+    side = 1 if arm == "insertion" else -1  # what the image has too much of, the scan of an omission has too little of
+    lesions = []
+    for (index, place), sign in zip(places, signs, strict=True):
+        for towards in (int(sign), -int(sign)):
+            change = noise.change(dprime, diameter, index, place, sign=towards)
+            if change is not None:
+                lesions.append(Lesion(index, place, diameter, side * change))
+                break
+    return lesions
 
 
 def _inserted(clean: Restoration, lesions: Sequence[Lesion]) -> Restoration:

@@ -56,16 +56,36 @@ class Lesion:
 class LocalNoise:
     """The noise that a degradation put into a scan, known because both sides are at hand.
 
-    sigma (S, N1, N2) in image units; spectrum in rfft2 layout of 128 px, mean 1, None for white.
+    Parameters
+    ----------
+    sigma : (S, N1, N2) of the measurement, in image units.
+    spectrum : in rfft2 layout of 128 px, mean 1; None for white.
+    signal, model : noise-free magnitudes and the law of their noise (MR), else None.
     """
 
     sigma: Array
     spectrum: Spectrum | None
+    signal: Array | None = None
+    model: MagnitudeNoise | None = None
 
-    def contrast(self, dprime: float, diameter: float, slice_index: int, place: tuple[int, int]) -> float:
-        """Contrast of a disc that is detectable at `dprime` there."""
+    def change(
+        self, dprime: float, diameter: float, slice_index: int, place: tuple[int, int], *, sign: int
+    ) -> float | None:
+        """Signed change of the signal that is detectable at `dprime` there; None where the signal cannot fall so far.
+
+        Near the noise floor a magnitude answers a contrast with less than itself, so the contrast must be larger.
+        """
         sigma = float(self.sigma[slice_index, place[0], place[1]])
-        return contrast_for(dprime, diameter, sigma=sigma, nps=self.spectrum, side=_SIDE)
+        wanted = contrast_for(dprime, diameter, sigma=sigma, nps=self.spectrum, side=_SIDE)
+        if self.model is None or self.signal is None:
+            return sign * wanted
+        start = float(self.signal[slice_index, place[0], place[1]])
+        farthest = start if sign < 0 else start + 10 * wanted
+        changes = np.linspace(0, farthest, 400)
+        levels = torch.from_numpy(np.concatenate([[start], np.maximum(start + sign * changes, 0)]))
+        means = self.model.mean_and_sd(levels, self.model.sigma)[0].numpy()
+        answers = np.abs(means[1:] - means[0])
+        return None if answers[-1] < wanted else sign * float(np.interp(wanted, answers, changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +135,10 @@ def true_noise(reference: Array, degraded: Array, *, share: float) -> LocalNoise
 
 
 def magnitude_noise(reference: Array, model: MagnitudeNoise) -> LocalNoise:
-    """Noise of a stack of noise-free magnitudes, in units of the signal: sd over the slope of the expected magnitude.
-
-    Near the noise floor a magnitude answers a contrast with less than itself, so a lesion must be stronger there to
-    be as detectable.
-    """
+    """Local noise of a stack of noise-free magnitudes under a declared model."""
     signal = torch.from_numpy(np.ascontiguousarray(reference))
-    step = 0.25 * model.sigma
-    slope = (model.mean_and_sd(signal + step, model.sigma)[0] - model.mean_and_sd(signal, model.sigma)[0]) / step
-    deviation = model.mean_and_sd(signal, model.sigma)[1]
-    return LocalNoise((deviation / slope.clamp_min(0.05)).numpy(), None)
+    deviation = model.mean_and_sd(signal, model.sigma)[1].numpy()
+    return LocalNoise(deviation, None, np.ascontiguousarray(reference), model)
 
 
 def choose_places(

@@ -17,14 +17,16 @@ from medsr.validation.limits import limits_of
 from medsr.validation.local_noise import plane_of
 from medsr.validation.maps import contradicted, shown_slices, supplied
 from medsr.validation.r1_global import LARGEST_BIAS_HU, LARGEST_BIAS_SHARE, GlobalAgreement
+from medsr.validation.r2_local import THRESHOLD as WINDOW_THRESHOLD
+from medsr.validation.r2_local import LocalAgreement
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
 from medsr.validation.residual import Measurement, Residuals
 from medsr.validation.spectrum import outer_share, radial_spectrum
 
 __all__ = ["CHANNELS", "judge"]
 
-CHANNELS = ("R1", "R4", "R1w", "R4w")
-"""Built channels: R1 and R4 on the estimate before projection, and again (w) on the written pixels."""
+CHANNELS = ("R1", "R2", "R4", "R1w", "R4w")
+"""Built channels: on the estimate before projection, and R1 and R4 again (w) on the written pixels."""
 
 _SPECTRUM_SLICES = 24
 _MOST_MAPS = 8
@@ -75,7 +77,7 @@ def _judge(restoration: Restoration) -> Judgement:
     energy, supplied_maps = supplied(restoration, shown)
     return Judgement(
         pixels_sha256=pixels_sha256(restoration.image, restoration.geometry),
-        channels=before.channels + written.channels,
+        channels=before.channels + tuple(item for item in written.channels if item.name in CHANNELS),
         findings=findings,
         score=None,
         calibration=None,
@@ -114,12 +116,17 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
     sample = {item.index: item for item in residuals.slices(chosen)}
     spectrum = radial_spectrum(((item.u, item.mask) for item in sample.values()), measurement.plane_shape)
     scan, tally = Scan(measurement.plane_shape, spectrum, level_air=measurement.volume.modality == "MR"), ScanTally()
-    agreement = GlobalAgreement(_largest_bias(restoration))
+    largest = _largest_bias(restoration)
+    agreement, local = (
+        GlobalAgreement(largest),
+        LocalAgreement(spectrum, modality=measurement.volume.modality, largest_bias=largest),
+    )
     maps: dict[int, npt.NDArray[np.float32]] = {}
     worst: dict[int, float] = {}
     for index in range(measurement.count):
         item = sample.pop(index, None) or residuals.slice(index)
         agreement.add(item, spectrum)
+        local.add(item)
         scanned = scan.scan(item)
         tally.add(item, scanned)
         worst[index] = abs(scanned.peaks[0].z) if scanned.peaks else 0.5 * (index == measurement.count // 2)
@@ -128,7 +135,11 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
             maps.pop(min(maps, key=lambda kept: worst[kept]))
     null = 1 - restoration.operator.linear.measured_fraction()
     note = f"{null:.0%} of the image is not seen by it"
-    channels = (agreement.result(f"R1{suffix}", note), tally.result(f"R4{suffix}", note))
+    channels = (
+        agreement.result(f"R1{suffix}", note),
+        local.result(f"R2{suffix}", note),
+        tally.result(f"R4{suffix}", note),
+    )
     return _Examined(channels, findings_of(tally.peaks, restoration, channel=f"R4{suffix}"), maps)
 
 
@@ -151,6 +162,7 @@ def _without_estimate() -> tuple[ChannelResult, ...]:
     note = "the estimate before projection is not there, so agreement proves nothing"
     return (
         ChannelResult("R1", "range", "not_assessed", None, 1.0, may="reject", note=note),
+        ChannelResult("R2", "range", "not_assessed", None, WINDOW_THRESHOLD, may="verify", note=note),
         ChannelResult("R4", "range", "not_assessed", None, THRESHOLD, may="verify", note=note),
     )
 

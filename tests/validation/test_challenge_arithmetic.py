@@ -84,12 +84,19 @@ def test_true_noise_is_what_was_added():
     middle = known.sigma[:, 40:88, 40:88]
     assert np.median(middle) == pytest.approx(CT_SIGMA / np.sqrt(0.75), rel=0.1)
     expected = lesion("CT", 10.0, 8.0, (60, 60)).max() / np.sqrt(0.75)
-    assert known.contrast(10.0, 8.0, 1, (64, 64)) == pytest.approx(expected, rel=0.25)
+    assert known.change(10.0, 8.0, 1, (64, 64), sign=1) == pytest.approx(expected, rel=0.25)
 
 
 def test_magnitudes_near_the_floor_need_more_contrast():
-    """Where the signal drowns, the same d' takes a stronger lesion; far above the floor sigma is sigma."""
-    signal = np.array([[[20.0, 40.0, 4000.0]]], np.float32)
-    sigma = magnitude_noise(signal, MagnitudeNoise(20.0)).sigma[0, 0]
-    assert sigma[0] > sigma[1] > sigma[2]
-    assert sigma[2] == pytest.approx(20.0, rel=0.02)
+    """Where the signal drowns, the same d' takes a stronger lesion; far above the floor the noise is sigma."""
+    noise = magnitude_noise(np.array([[[50.0, 4000.0]]], np.float32), MagnitudeNoise(20.0))
+    low, high = (noise.change(8.0, 8.0, 0, (0, place), sign=-1) for place in (0, 1))
+    assert noise.sigma[0, 0, 1] == pytest.approx(20.0, rel=0.02)
+    assert low < high < 0
+
+
+def test_no_lesion_is_darker_than_nothing():
+    """A signal of 1.5 sigma cannot fall by d' 20 above zero; it can rise."""
+    noise = magnitude_noise(np.full((1, 1, 1), 30.0, np.float32), MagnitudeNoise(20.0))
+    assert noise.change(20.0, 8.0, 0, (0, 0), sign=-1) is None
+    assert noise.change(20.0, 8.0, 0, (0, 0), sign=1) > 0
