@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +11,9 @@ from scipy import ndimage
 
 from medsr.evaluate.cases import Case, cases_of, stack_of
 from medsr.evaluate.levels import Level
-from medsr.evaluate.methods import METHODS, PeerChoice, bundle_for, peers_for
+from medsr.evaluate.methods import METHODS, bundle_for
 from medsr.evaluate.metrics import body_mask_ct, flat_bias, flat_part, foreground_mr
+from medsr.evaluate.peers.denoisers import NLM
 from medsr.evaluate.peers.peer import Peer, Setting, finished
 from medsr.evaluate.peers.problem import Problem
 from medsr.evaluate.peers.settings import setting_for
@@ -64,31 +64,33 @@ def draw_rows(
     levels: tuple[Level, ...],
     *,
     draws: int,
-    peers: PeerChoice,
+    window: int | None,
     settings: Mapping[tuple[str, str], Setting],
     log: Callable[[str], None],
 ) -> list[DrawRow]:
-    """Every denoising level of a scan's modality, on its middle slice with two neighbours a side."""
+    """Every denoising level of a scan's modality, on its middle slice with two neighbours a side.
+
+    Beside the input and the bundles runs non-local means: thirty restorations a level are hours for slower peers.
+    `window` as in :func:`medsr.evaluate.cases.cases_of`, for MR; CT noise is made of whole slices.
+    """
     rows = []
     for level in levels:
         if level.task != "denoise" or level.modality != scan.volume.modality:
             continue
-        case = next(cases_of(scan, (level,), slices=1))
+        case = next(cases_of(scan, (level,), slices=1, window=window if level.modality == "MR" else None))
         experiment = Experiment(case, draws)
-        for name, run in _methods(case, peers, settings):
+        for name, run in _methods(case, settings):
             row = experiment.row(name, run)
             log(f"{scan.name}, {level.name}, {name}: noise {row.noise_left:.2f}, kept {dict(row.kept)}")
             rows.append(row)
     return rows
 
 
-def _methods(case: Case, peers: PeerChoice, settings: Mapping[tuple[str, str], Setting]) -> Iterator[tuple[str, Run]]:
-    """The input, wanted and installed peers, and bundles, each as a function of a noisy slab."""
+def _methods(case: Case, settings: Mapping[tuple[str, str], Setting]) -> Iterator[tuple[str, Run]]:
+    """The input, non-local means and bundles, each as a function of a noisy slab."""
     yield "input", lambda volume: stack_of(volume.values, volume)
-    for peer in peers_for(case.level, peers):
-        if not peer.module or find_spec(peer.module) is not None:
-            setting, _ = setting_for(peer, case.level.name, settings, problem=Problem.of(case))
-            yield peer.name, _classical(case, peer, setting)
+    setting, _ = setting_for(NLM, case.level.name, settings, problem=Problem.of(case))
+    yield NLM.name, _classical(case, NLM, setting)
     for method in METHODS:
         bundle = bundle_for(case.level, method)
         if bundle is not None:

@@ -118,7 +118,7 @@ def _draws(scans: list[EvaluationScan], request: EvaluationRequest, *, log: Log)
                 first,
                 request.levels,
                 draws=request.draws,
-                peers=request.choice.peers,
+                window=request.window,
                 settings=request.choice.settings,
                 log=log,
             )

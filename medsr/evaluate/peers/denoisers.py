@@ -108,9 +108,17 @@ NLM = Peer("NLM 3-D", nlm_3d, (0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3), denoises=Tru
 
 DENOISERS: tuple[Peer, ...] = (
     NLM,
-    Peer("TV", total_variation, (0.5, 0.7, 0.9, 1.2, 1.6), denoises=True),
-    Peer("wavelet", wavelet, (0.6, 0.8, 1.0, 1.2), denoises=True),
-    Peer("DIPY nlmeans", dipy_nlmeans, (0.7, 1.0, 1.3), module="dipy", extra="peers", slow=True, denoises=True),
+    Peer("TV", total_variation, (0.3, 0.5, 0.7, 0.9, 1.2, 1.6, 2.2, 3.0), denoises=True),
+    Peer("wavelet", wavelet, (0.6, 0.8, 1.0, 1.2, 1.6, 2.2), denoises=True),
+    Peer(
+        "DIPY nlmeans",
+        dipy_nlmeans,
+        (0.4, 0.55, 0.7, 1.0, 1.4, 2.0),
+        module="dipy",
+        extra="peers",
+        slow=True,
+        denoises=True,
+    ),
     Peer("BM3D", bm3d_slices, module="bm3d", extra="peers-nc", slow=True, denoises=True),
     Peer("BM4D", bm4d_stack, module="bm4d", extra="peers-nc", slow=True, denoises=True),
 )
