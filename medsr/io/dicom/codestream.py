@@ -18,6 +18,8 @@ _FRAMES_OF_JPEG = {0xC0, 0xC1, 0xC3, 0xF7}
 _OTHER_FRAMES = {0xC2, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _LARGEST_TILES = 4096
+_END = b"\xff\xd9"
+"""End of image. CharLS waits for ever on a JPEG-LS codestream that lacks it."""
 _JP2_BOX = b"\x00\x00\x00\x0cjP  "
 _JP2_HEADER_BYTES = 1 << 12
 
@@ -44,6 +46,8 @@ def check_codestream(frame: bytes, *, rows: int, columns: int, bits: int, kind: 
     found = parse_codestream(frame)
     if found is None or found.kind != kind:
         raise Refusal("pixel.codestream", f"{name} holds no {kind} codestream, though its transfer syntax says so")
+    if kind == "jpegls" and not frame.rstrip(b"\0").endswith(_END):
+        raise Refusal("pixel.codestream", f"{name} holds a JPEG-LS codestream that is cut short")
     if (found.rows, found.columns) != (rows, columns):
         fact = f"{name}: the codestream is {found.columns} x {found.rows}, the header says {columns} x {rows}"
         raise Refusal("pixel.codestream", fact)

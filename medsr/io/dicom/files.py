@@ -81,7 +81,9 @@ def _entries(path: Path) -> list[zipfile.ZipInfo]:
         raise Refusal("zip.broken", f"{name} is no readable zip archive") from error
     if len(entries) > limits.max_zip_entries:
         raise Refusal("zip.too_many", f"{name} holds {len(entries)} entries, over {limits.max_zip_entries}")
-    ordered = sorted((entry for entry in entries if not entry.is_dir()), key=lambda entry: entry.header_offset)
+    ordered = sorted(
+        (entry for entry in entries if not entry.filename.endswith("/")), key=lambda entry: entry.header_offset
+    )
     end = 0
     for entry in ordered:
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (_STORED, _DEFLATED):

@@ -15,6 +15,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 from medsr.errors import Refusal
 from medsr.io.dicom.decode import NATIVE, PlaneFormat, known_syntax
@@ -23,7 +24,16 @@ from medsr.io.dicom.guard import Structure, check_dicom
 from medsr.io.text import shown
 from medsr.settings import settings
 
-__all__ = ["CLASSES", "Frame", "Instance", "frames_of", "number_of", "numbers_of", "open_instance", "text_of"]
+__all__ = [
+    "CLASSES",
+    "Frame",
+    "Instance",
+    "frames_of",
+    "number_of",
+    "numbers_of",
+    "open_instance",
+    "text_of",
+]
 
 CLASSES: Mapping[str, tuple[str, bool]] = {
     "1.2.840.10008.5.1.4.1.1.2": ("CT", False),
@@ -115,10 +125,10 @@ def open_instance(item: Item) -> Instance:
     if sop_class not in CLASSES:
         kind = shown(sop_class) or "none"
         raise Refusal("skip.sop_class", f"{item.name} is of class {kind}, no CT or MR image")
-    if "LOCALIZER" in [part.upper() for part in _texts(header.get("ImageType"))]:
+    if "LOCALIZER" in [part.upper() for part in _texts(_value(header, "ImageType"))]:
         raise Refusal("skip.localizer", f"{item.name} is a localiser")
     for keyword in _UIDS:
-        if not _UID.fullmatch(text_of(header.get(keyword, "0"))):
+        if not _UID.fullmatch(text_of(_value(header, keyword, "0"))):
             raise Refusal("identity.uid", f"{keyword} of {item.name} is no unique identifier")
     return Instance(item, sha256(data).hexdigest(), header, structure)
 
@@ -135,11 +145,11 @@ def frames_of(instance: Instance) -> Iterator[Frame]:
     if not CLASSES[instance.sop_class][1]:
         yield _frame(instance, 0, (header,), form, name)
         return
-    per_frame = header.get("PerFrameFunctionalGroupsSequence") or ()
+    per_frame = _items(header, "PerFrameFunctionalGroupsSequence")
     if len(per_frame) != instance.structure.frames:
         fact = f"{name} has functional groups for {len(per_frame)} of {instance.structure.frames} frames"
         raise Refusal("dicom.functional_groups", fact)
-    shared = [item for group in header.get("SharedFunctionalGroupsSequence") or () for item in _described(group)]
+    shared = [item for group in _items(header, "SharedFunctionalGroupsSequence") for item in _described(group)]
     for index, group in enumerate(per_frame):
         groups = (*_described(group), *shared, header)
         yield _frame(instance, index + 1, groups, form, f"frame {index + 1} of {name}")
@@ -177,19 +187,35 @@ def _texts(value: object) -> list[str]:
 def _described(group: Dataset) -> list[Dataset]:
     """The macro items of a functional group, each followed by what it nests (diffusion directions)."""
     found: list[Dataset] = []
-    for element in group:
-        if element.VR == "SQ" and element.value and element.keyword not in _REFERENCES:
-            item = element.value[0]
-            found.append(item)
-            found += [inner.value[0] for inner in item if inner.VR == "SQ" and inner.value]
+    for name in group.dir():
+        if name.endswith("Sequence") and name not in _REFERENCES:
+            for item in _items(group, name)[:1]:
+                found.append(item)
+                nested = [inner for inner in item.dir() if inner.endswith("Sequence")]
+                found += [part for inner in nested for part in _items(item, inner)[:1]]
     return found
+
+
+def _items(group: Dataset, keyword: str) -> list[Dataset]:
+    value = _value(group, keyword)
+    return list(value) if isinstance(value, Sequence) else []
+
+
+def _value(group: Dataset, keyword: str, default: object = None) -> object:
+    """pydicom converts values when they are asked for, and raises there what the bytes provoke."""
+    try:
+        return group.get(keyword, default)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise Refusal("dicom.broken", f"the value of {keyword} cannot be read") from error
 
 
 def _lookup(groups: tuple[Dataset, ...], keyword: str) -> object:
     for name in (keyword, _MULTI_FRAME_NAMES.get(keyword, keyword)):
         for group in groups:
             if name in group:
-                return group.get(name)
+                return _value(group, name)
     return None
 
 
@@ -198,16 +224,17 @@ def _form(instance: Instance) -> PlaneFormat:
     if not known_syntax(structure.syntax):
         syntax = shown(structure.syntax)
         raise Refusal("pixel.syntax", f"{name} is in transfer syntax {syntax}, which medsr does not read")
-    facts = [header.get(keyword) for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored")]
-    if structure.length == 0 or any(not isinstance(fact, int) or fact < 1 for fact in facts):
+    facts = [_value(header, keyword) for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored")]
+    counts = [fact for fact in facts if isinstance(fact, int) and fact > 0]
+    if structure.length == 0 or len(counts) < len(facts):
         raise Refusal("pixel.missing", f"{name} has no pixel data of stated size")
-    rows, columns, allocated, stored = (int(fact) for fact in facts if fact is not None)
-    high = number_of(header.get("HighBit", stored - 1))
+    rows, columns, allocated, stored = counts
+    high = number_of(_value(header, "HighBit", stored - 1))
     usual = allocated in (8, 16) and stored <= allocated and high == stored - 1
-    if number_of(header.get("SamplesPerPixel", 1)) != 1 or not usual:
+    if number_of(_value(header, "SamplesPerPixel", 1)) != 1 or not usual:
         fact = f"{name} has {allocated} bits allocated, {stored} stored, or more than one sample"
         raise Refusal("pixel.format", fact)
-    if text_of(header.get("PhotometricInterpretation")) not in ("MONOCHROME1", "MONOCHROME2"):
+    if text_of(_value(header, "PhotometricInterpretation")) not in ("MONOCHROME1", "MONOCHROME2"):
         raise Refusal("pixel.format", f"{name} is not monochrome")
     if "ModalityLUTSequence" in header:
         raise Refusal("pixel.rescale", f"{name} maps its values through a table")
@@ -217,7 +244,7 @@ def _form(instance: Instance) -> PlaneFormat:
     if max(rows, columns, frames) > limits.max_side or rows * columns * frames > limits.max_voxels:
         fact = f"{name} claims {columns} x {rows} x {frames} pixels, over {limits.max_side} a side"
         raise Refusal("volume.too_large", fact)
-    form = PlaneFormat(rows, columns, allocated, stored, header.get("PixelRepresentation", 0) == 1)
+    form = PlaneFormat(rows, columns, allocated, stored, _value(header, "PixelRepresentation", 0) == 1)
     if structure.syntax in NATIVE and structure.length < form.size * frames:
         fact = f"{name} has {structure.length} bytes of pixels, {form.size * frames} are needed"
         raise Refusal("pixel.truncated", fact)

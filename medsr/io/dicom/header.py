@@ -52,10 +52,11 @@ def encoded(header: Dataset) -> bytes:
         return _written(header)
     except Exception:  # noqa: BLE001 -- one bad value must not cost the whole header
         good = Dataset()
-        for element in header:
+        for tag in list(header.keys()):
             single = Dataset()
-            single.add(element)
             try:
+                element = header[tag]
+                single.add(element)
                 _written(single)
             except Exception:  # noqa: BLE001, S112 -- left out, as the docstring says
                 continue
