@@ -1,4 +1,4 @@
-"""What the through-plane generator is fed: two known slices a side, their cubic interpolation, and maps.
+"""What the through-plane generator is fed: two known slices a side, a start between them, and maps.
 
 One plan serves thick slices (SliceProfile) and lost ones (SliceMask), in training and in restoration alike: every
 thin slice lies somewhere among known slices, and is asked for from the four nearest of them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from medsr.errors import Refusal
 from medsr.models.inputs import NOISE_GAIN, neighbours
 from medsr.physics import LinearOperator, SliceMask, SliceProfile
 
-__all__ = ["THROUGH_MAPS_TEXT", "Bracket", "bracketed", "brackets", "row_norms", "through_condition"]
+__all__ = ["THROUGH_MAPS_TEXT", "Bracket", "bracketed", "brackets", "row_norms", "start_matrix", "through_condition"]
 
 THROUGH_MAPS_TEXT = (
     "10 sigma of the noise in the known slices, scaled units",
@@ -96,12 +97,38 @@ def brackets(linear: LinearOperator) -> list[Bracket]:
     return found
 
 
-def bracketed(known: torch.Tensor, bracket: Bracket) -> torch.Tensor:
-    """(5, H, W) input slices from the four known ones (4, H, W): the interpolation stands in the centre."""
+def start_matrix(linear: LinearOperator) -> torch.Tensor:
+    """(S, K) float32 map from the K slices of y to where the network starts: W + A+ (I - A W), W the interpolation.
+
+    The start agrees with the measurement; lost slices are interpolated, acquired ones are themselves.
+    """
+    if isinstance(linear, SliceMask):
+        return _start(SliceMask((1, 1, linear.shape[linear.slice_axis]), linear.kept, 2))
+    if isinstance(linear, SliceProfile):
+        size = linear.shape[linear.slice_axis]
+        return _start(SliceProfile((1, 1, size), linear.thickness, linear.step, linear.profile, 2))
+    raise Refusal("operator.parameter", f"{linear.kind} does not act along the slice axis")
+
+
+@lru_cache(maxsize=64)
+def _start(linear: SliceMask | SliceProfile) -> torch.Tensor:
+    """The matrix for one column of voxels."""
+    size = linear.shape[2]
+    plan, count = brackets(linear), linear.coarse_shape[2]
+    weights = torch.zeros(size, count, dtype=torch.float64)
+    for index, bracket in enumerate(plan):
+        for known, weight in zip(bracket.known, bracket.weights, strict=True):
+            weights[index, known] += weight
+    unit = torch.eye(count, dtype=torch.float64)
+    columns = weights.T[:, None, None, :]
+    missed = unit[:, None, None, :] - linear.forward(columns)
+    return (columns + linear.pinv(missed))[:, 0, 0, :].T.float().contiguous()
+
+
+def bracketed(known: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """(5, H, W) input slices: the four known ones (4, H, W) with the start (H, W) in their middle."""
     if known.shape[0] != _NEIGHBOURS:
         raise ValueError(f"four known slices, not {known.shape[0]}")
-    weights = known.new_tensor(bracket.weights)
-    centre = (known * weights[:, None, None]).sum(0)
     return torch.stack([known[0], known[1], centre, known[2], known[3]])
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from medsr.models.generator import GeneratorConfig
-from medsr.models.through import bracketed, brackets, through_condition
+from medsr.models.through import bracketed, brackets, start_matrix, through_condition
 from medsr.physics import Operator, SliceMask, SliceProfile
 from medsr.restore.consistency import residual
 from medsr.restore.intensity import PADDING_HU, Intensity
@@ -22,6 +22,8 @@ from medsr.volume import Volume
 __all__ = ["restore_through"]
 
 _BLOCK_BYTES = 64 << 20
+_SMALLEST_WEIGHT = 1e-6
+_MOST_KEPT = 16
 
 
 def restore_through(
@@ -57,10 +59,10 @@ def restore_through(
     thickness = linear.thickness if isinstance(linear, SliceProfile) else 1.0
     estimate = np.empty(linear.fine_shape, np.float32, order="F")
     known = _Known(measured, axis, intensity.divisor)
-    spent = 0.0
+    start, spent = start_matrix(linear), 0.0
     wanted = [index for index in range(len(plan)) if index not in kept]
     for done, index in enumerate(wanted, 1):
-        slices = bracketed(torch.stack([known.scaled(k) for k in plan[index].known]), plan[index])
+        slices = bracketed(torch.stack([known.scaled(k) for k in plan[index].known]), known.mixed(start[index]))
         given = through_condition(slices, plan[index], sigma=float(sigma / intensity.divisor), thickness=thickness)
         started = time.process_time()
         output = run_slice(network, given, config=config, memory_bytes=memory_bytes) * intensity.divisor
@@ -86,10 +88,18 @@ class _Known:
     def scaled(self, index: int) -> torch.Tensor:
         """Slice `index` of y, (H, W), CT fill values replaced."""
         if index not in self._kept:
-            while len(self._kept) > 8:
+            while len(self._kept) > _MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[index] = torch.from_numpy(_filled(self._measured, index, self._axis)) / self._divisor
         return self._kept[index]
+
+    def mixed(self, weights: torch.Tensor) -> torch.Tensor:
+        """The slices of y weighted and added, (H, W); weights below a millionth are left out."""
+        places = torch.nonzero(weights.abs() > _SMALLEST_WEIGHT).flatten().tolist()
+        total = weights[places[0]] * self.scaled(places[0])
+        for place in places[1:]:
+            total = total + weights[place] * self.scaled(place)
+        return total
 
 
 def _filled(measured: Volume, index: int, axis: int) -> npt.NDArray[np.float32]:

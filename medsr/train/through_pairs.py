@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medsr.models.inputs import HU_SCALE
-from medsr.models.through import bracketed, brackets, row_norms, through_condition
+from medsr.models.through import bracketed, brackets, row_norms, start_matrix, through_condition
 from medsr.physics import LinearOperator, SliceMask, SliceProfile
 from medsr.train.pairs import Pair
 from medsr.train.recipe import Recipe
@@ -67,7 +67,8 @@ class ThroughDraw:
         bracket = brackets(linear)[index]
         known = measured.movedim(-1, 0)[list(bracket.known)]
         thickness = linear.thickness if isinstance(linear, SliceProfile) else 1.0
-        given = through_condition(bracketed(known, bracket), bracket, sigma=sigma, thickness=thickness)
+        start = measured @ start_matrix(linear)[index]
+        given = through_condition(bracketed(known, start), bracket, sigma=sigma, thickness=thickness)
         return self._turned(given, clean[..., index][None], square=shape[0] == shape[1])
 
     def _kind(self) -> Kind:

@@ -13,7 +13,7 @@ from support.volumes import mr_volume
 
 from medsr.errors import UsageError
 from medsr.models.bundle import Bundle
-from medsr.models.through import bracketed, brackets, row_norms, through_condition
+from medsr.models.through import brackets, row_norms, start_matrix, through_condition
 from medsr.physics import Identity, SliceMask, SliceProfile
 from medsr.pipeline.degrade import DegradeRequest, degrade
 from medsr.restore import through
@@ -43,16 +43,21 @@ def test_a_lost_slice_lies_between_its_acquired_neighbours() -> None:
     assert plan[4].place == 0.0
 
 
-def test_the_centre_is_a_cubic_interpolation() -> None:
-    """A parabola along evenly known slices is interpolated exactly where all four neighbours are real."""
-    parabola = torch.arange(16.0).square().expand(4, 4, 16)
+def test_lost_slices_start_from_a_cubic_interpolation() -> None:
+    """A parabola along evenly known slices is met exactly where all four neighbours are real."""
+    parabola = torch.arange(16.0).square()
     linear = SliceMask((4, 4, 16), (0, 3, 6, 9, 12, 15))
-    y = linear.forward(parabola).movedim(-1, 0)
-    for index in range(3, 12):
-        bracket = brackets(linear)[index]
-        slices = bracketed(y[list(bracket.known)], bracket)
-        assert float(slices[2, 0, 0]) == pytest.approx(index**2, abs=1e-3)
-        assert sum(bracket.weights) == pytest.approx(1.0)
+    start = start_matrix(linear) @ parabola[list(linear.kept)]
+    torch.testing.assert_close(start[3:12], parabola[3:12], atol=1e-3, rtol=0)
+    torch.testing.assert_close(start[list(linear.kept)], parabola[list(linear.kept)])
+
+
+@pytest.mark.parametrize(("thickness", "step"), [(2.0, 2.0), (3.0, 3.0), (1.5, 1.5), (2.0, 3.0), (3.0, 2.5)])
+def test_thin_slices_start_in_agreement_with_the_thick_ones(thickness: float, step: float) -> None:
+    linear = SliceProfile((1, 1, 20), thickness, step)
+    y = torch.rand(1, 1, linear.count, generator=torch.Generator().manual_seed(0))
+    start = start_matrix(linear) @ y[0, 0]
+    torch.testing.assert_close(linear.forward(start[None, None]), y, atol=1e-4, rtol=0)
 
 
 def test_the_maps_tell_noise_thickness_distance_and_place() -> None:
