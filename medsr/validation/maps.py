@@ -71,7 +71,7 @@ def supplied(restoration: Restoration, shown: Sequence[int]) -> tuple[float, dic
         null_energy += float((null.astype(np.float64) ** 2).sum())
         energy += float((detail.astype(np.float64) ** 2).sum())
         if index in shown:
-            maps[index] = np.sqrt(ndimage.uniform_filter(null**2, _SMOOTH)).astype(np.float32)
+            maps[index] = np.sqrt(np.maximum(ndimage.uniform_filter(null**2, _SMOOTH), 0)).astype(np.float32)
     return (null_energy / energy if energy > 0 else 0.0), maps
 
 
