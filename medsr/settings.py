@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     reader_memory_base_bytes: int = Field(1 << 30, description="Address space of the reader child before the volume.")
     reader_memory_per_volume: float = Field(4.0, description="Times the declared volume, added to it.")
     reader_cpu_base_s: float = Field(10.0, description="CPU seconds of the reader child.")
+    reader_cpu_per_file_s: float = Field(0.05, description="CPU seconds more for each file.")
     reader_cpu_per_64_mib_s: float = Field(1.0, description="CPU seconds more for each 64 MiB of input.")
     reader_cpu_per_coded_megapixel_s: float = Field(2.0, description="CPU seconds more for each compressed megapixel.")
     reader_wall_factor: float = Field(6.0, description="Wall clock of the reader child, in times its CPU seconds.")

@@ -164,7 +164,7 @@ def test_a_server_that_died_is_started_again(tmp_path: Path) -> None:
 
 def test_limits_come_from_bytes_that_are_there() -> None:
     """M24's other half: what a header claims enters only once it was held against the bytes."""
-    first = limits.first_limits(input_bytes=10_000, largest_file=10_000)
+    first = limits.first_limits(files=1, input_bytes=10_000, largest_file=10_000)
     assert first.memory_bytes < (1 << 30) + 100_000
     assert first.cpu_s == 10
     raised = limits.limits_for(first, volume_bytes=64 << 20, compressed_pixels=0)

@@ -60,7 +60,7 @@ def ask(task: Task) -> Answer:
     UsageError : what the child finds wrong with the request.
     """
     sizes = [Path(name).stat().st_size for name in task.files]
-    first = first_limits(input_bytes=sum(sizes), largest_file=max(sizes, default=0))
+    first = first_limits(files=len(sizes), input_bytes=sum(sizes), largest_file=max(sizes, default=0))
     with _Conversation(task, first) as talk:
         return talk.answer()
 

@@ -22,14 +22,15 @@ class Limits:
     cpu_s: int
 
 
-def first_limits(*, input_bytes: int, largest_file: int) -> Limits:
+def first_limits(*, files: int, input_bytes: int, largest_file: int) -> Limits:
     """Before any header is read: room for the parsers and two copies of the largest file.
 
-    Both sizes are the file system's, so they are of bytes that are there.
+    All figures are the file system's, so they are of bytes that are there.
     """
     limits = settings()
     memory = limits.reader_memory_base_bytes + 2 * largest_file
-    cpu = limits.reader_cpu_base_s + limits.reader_cpu_per_64_mib_s * input_bytes / (64 * _MIB)
+    cpu = limits.reader_cpu_base_s + limits.reader_cpu_per_file_s * files
+    cpu += limits.reader_cpu_per_64_mib_s * input_bytes / (64 * _MIB)
     return Limits(min(memory, _half_of_memory()), round(cpu))
 
 
