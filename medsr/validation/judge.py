@@ -19,19 +19,21 @@ from medsr.validation.maps import contradicted, shown_slices, supplied
 from medsr.validation.r1_global import LARGEST_BIAS_HU, LARGEST_BIAS_SHARE, GlobalAgreement
 from medsr.validation.r2_local import THRESHOLD as WINDOW_THRESHOLD
 from medsr.validation.r2_local import LocalAgreement
+from medsr.validation.r3_audit import Audit, audit
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
-from medsr.validation.residual import Measurement, Residuals
-from medsr.validation.spectrum import outer_share, radial_spectrum
+from medsr.validation.residual import Measurement, Residuals, SliceResidual
+from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum
 
 __all__ = ["CHANNELS", "judge"]
 
-CHANNELS = ("R1", "R2", "R4", "R1w", "R4w")
+CHANNELS = ("R1", "R2", "R3", "R4", "R1w", "R4w")
 """Built channels: on the estimate before projection, and R1 and R4 again (w) on the written pixels."""
 
 _SPECTRUM_SLICES = 24
 _MOST_MAPS = 8
 _PERCENTILE_SAMPLE = 2**18
 _CORNER_SLICES = 6
+_AUDIT_SLICES = 8
 _INTERPOLATED = 0.06
 """Less than this share of the noise near the Nyquist corner: the scanner interpolated, and its noise is not white."""
 
@@ -72,12 +74,13 @@ def _judge(restoration: Restoration) -> Judgement:
         before = _Examined(tuple(replace(item, name=item.name.removesuffix("w")) for item in written.channels), ())
     else:
         before = _examine(measurement, restoration.estimate, "", white=white)
+    channels = before.channels + tuple(item for item in written.channels if item.name in CHANNELS)
     findings = merged(before.findings, written.findings)
     shown = shown_slices(restoration, findings)
     energy, supplied_maps = supplied(restoration, shown)
     return Judgement(
         pixels_sha256=pixels_sha256(restoration.image, restoration.geometry),
-        channels=before.channels + tuple(item for item in written.channels if item.name in CHANNELS),
+        channels=channels,
         findings=findings,
         score=None,
         calibration=None,
@@ -88,8 +91,16 @@ def _judge(restoration: Restoration) -> Judgement:
             "supplied": supplied_maps,
         },
         limits=limits_of(restoration),
-        codes=("no_preprojection",) if restoration.estimate is None else (),
+        codes=_codes(restoration, channels),
     )
+
+
+def _codes(restoration: Restoration, channels: tuple[ChannelResult, ...]) -> tuple[str, ...]:
+    """Reasons that hold a result beside channels and findings."""
+    codes = ["no_preprojection"] if restoration.estimate is None else []
+    if restoration.operator.provenance != "declared":
+        codes += ["operator.unverified" for item in channels if item.name == "R3" and item.status == "held"]
+    return tuple(codes)
 
 
 def _check(restoration: Restoration) -> None:
@@ -110,37 +121,62 @@ def _check(restoration: Restoration) -> None:
 
 
 def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: str, *, white: bool) -> _Examined:
-    """R1 and R4 over every slice; the noise spectrum, where it is not white, comes from the residual of at most 24."""
+    """Every range channel over every slice.
+
+    Spectrum (where it is not white) and audit come from a sample of slices first; R2 and R4 look at what the audit
+    leaves.
+    """
     restoration, residuals = measurement.restoration, Residuals(measurement, image)
-    chosen = [] if white else _spread_over(measurement.count, _SPECTRUM_SLICES)
-    sample = {item.index: item for item in residuals.slices(chosen)}
-    spectrum = radial_spectrum(((item.u, item.mask) for item in sample.values()), measurement.plane_shape)
+    identity = restoration.operator.linear.kind == "identity"
+    sample = _sample(residuals, _AUDIT_SLICES if white else _SPECTRUM_SLICES)
+    fit = audit(list(sample.values())[:: max(1, len(sample) // _AUDIT_SLICES)], identity=identity)
+    spectrum = _spectrum(measurement, sample, white=white)
     scan, tally = Scan(measurement.plane_shape, spectrum, level_air=measurement.volume.modality == "MR"), ScanTally()
     largest = _largest_bias(restoration)
-    agreement, local = (
-        GlobalAgreement(largest),
-        LocalAgreement(spectrum, modality=measurement.volume.modality, largest_bias=largest),
-    )
+    modality = measurement.volume.modality
+    agreement, audited = GlobalAgreement(modality, largest), GlobalAgreement(modality, largest)
+    local = LocalAgreement(spectrum, modality=modality, largest_bias=largest)
     maps: dict[int, npt.NDArray[np.float32]] = {}
     worst: dict[int, float] = {}
     for index in range(measurement.count):
         item = sample.pop(index, None) or residuals.slice(index)
+        left = fit.subtracted(item, identity=identity) if fit else item
         agreement.add(item, spectrum)
-        local.add(item)
-        scanned = scan.scan(item)
-        tally.add(item, scanned)
+        audited.add(left, spectrum)
+        local.add(left)
+        scanned = scan.scan(left)
+        tally.add(left, scanned)
         worst[index] = abs(scanned.peaks[0].z) if scanned.peaks else 0.5 * (index == measurement.count // 2)
         maps[index] = scanned.best
         if len(maps) > _MOST_MAPS:
             maps.pop(min(maps, key=lambda kept: worst[kept]))
-    null = 1 - restoration.operator.linear.measured_fraction()
-    note = f"{null:.0%} of the image is not seen by it"
+    note = f"{1 - restoration.operator.linear.measured_fraction():.0%} of the image is not seen by it"
     channels = (
-        agreement.result(f"R1{suffix}", note),
+        agreement.result(f"R1{suffix}", note, audited=audited),
         local.result(f"R2{suffix}", note),
+        _audit_result(f"R3{suffix}", fit, restoration, largest),
         tally.result(f"R4{suffix}", note),
     )
     return _Examined(channels, findings_of(tally.peaks, restoration, channel=f"R4{suffix}"), maps)
+
+
+def _sample(residuals: Residuals, most: int) -> dict[int, SliceResidual]:
+    return {item.index: item for item in residuals.slices(_spread_over(residuals.measurement.count, most))}
+
+
+def _spectrum(measurement: Measurement, sample: Mapping[int, SliceResidual], *, white: bool) -> Spectrum:
+    shape = measurement.plane_shape
+    if white:
+        return np.ones((shape[0], shape[1] // 2 + 1))
+    return radial_spectrum(((item.u, item.mask) for item in sample.values()), shape)
+
+
+def _audit_result(name: str, fit: Audit | None, restoration: Restoration, largest: float) -> ChannelResult:
+    if fit is None:
+        return ChannelResult(name, "range", "not_assessed", None, 1.0, may="hold", note="no voxel to judge")
+    identity = restoration.operator.linear.kind == "identity"
+    declared = restoration.operator.provenance == "declared"
+    return fit.result(name, largest_offset=largest, identity=identity, declared=declared)
 
 
 def _white(measurement: Measurement) -> bool:
@@ -163,6 +199,7 @@ def _without_estimate() -> tuple[ChannelResult, ...]:
     return (
         ChannelResult("R1", "range", "not_assessed", None, 1.0, may="reject", note=note),
         ChannelResult("R2", "range", "not_assessed", None, WINDOW_THRESHOLD, may="verify", note=note),
+        ChannelResult("R3", "range", "not_assessed", None, 1.0, may="hold", note=note),
         ChannelResult("R4", "range", "not_assessed", None, THRESHOLD, may="verify", note=note),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from scipy import ndimage
 from medsr.records import ChannelResult, ChannelStatus
 from medsr.validation.residual import SliceResidual
 
-__all__ = ["Audit", "audit"]
+__all__ = ["LARGEST_BLUR", "LARGEST_GAIN", "LARGEST_SHIFT_PX", "Audit", "audit"]
 
 LARGEST_GAIN = 0.005
 LARGEST_SHIFT_PX = 0.1
@@ -21,6 +21,11 @@ LARGEST_BLUR = 0.1
 """Beyond .5 % gain, .1 px shift or 10 % of the point spread's width the operator does not fit (offset: R1's bound)."""
 
 _SIGNIFICANCE = 4.0
+_INSTRUMENT_PX = {True: 3.0, False: 1.5}
+"""Smoothing of the instruments for the identity, whose restorers leave the more noise in, and for other operators."""
+_LINEAR = (0, 1)
+_EROSION = 3
+_LARGEST_CONDITION = 1e3
 _PSF_FWHM_PX = 1.0
 _FWHM_SQUARED = 8 * math.log(2)
 _TERMS = 6
@@ -32,17 +37,27 @@ Plane = npt.NDArray[np.float32]
 class Audit:
     """The residual explained by what a wrong operator would leave.
 
+    Noise that a restorer left in its image is correlated with the noise in the residual, which least squares would take
+    for gain and blur. The terms are therefore tested against those of the smoothed image (instruments), whose share of
+    that noise is small: b = (Z^T X)^-1 Z^T r.
+
     Parameters
     ----------
     coefficients : of 1, (p - c)/s, ((p - c)/s)^2, dp/di, dp/dj and the laplacian of p = A x, in image units (px, px^2).
     errors : their standard errors.
     centre, scale : c and s, mean and deviation of p in the body.
+    largest : of each term where it was fitted; beyond, only offset and gain are carried on.
+
+    References
+    ----------
+    Bowden and Turkington, Instrumental Variables, Cambridge 1984, doi 10.1017/CCOL0521262410 (estimator, covariance).
     """
 
     coefficients: npt.NDArray[np.float64]
     errors: npt.NDArray[np.float64]
     centre: float
     scale: float
+    largest: npt.NDArray[np.float64]
 
     @property
     def offset(self) -> float:
@@ -73,63 +88,118 @@ class Audit:
         squared = 1 + 2 * float(self.coefficients[5]) * _FWHM_SQUARED / _PSF_FWHM_PX**2
         return math.sqrt(max(squared, 0.0)) - 1
 
-    def explained(self, predicted: Plane) -> Plane:
-        """What the fit says the residual of a slice should be."""
-        terms = _terms(predicted, self.centre, self.scale)
-        total = np.tensordot(self.coefficients.astype(np.float32), terms, axes=1)
-        return np.asarray(total, np.float32)
+    def trusted(self, *, identity: bool) -> npt.NDArray[np.float64]:
+        """Coefficients that an operator may be blamed for: significant, and none that a restorer makes by smoothing."""
+        allowed = np.array([True, not identity, not identity, True, True, not identity and self.coefficients[5] > 0])
+        significant = np.abs(self.coefficients) > _SIGNIFICANCE * self.errors
+        return np.where(allowed & significant, self.coefficients, 0.0)
+
+    def subtracted(self, item: SliceResidual, *, identity: bool) -> SliceResidual:
+        """The slice with the trusted part of the fit taken off its residual."""
+        coefficients = self.trusted(identity=identity).astype(np.float32)
+        if not coefficients.any():
+            return item
+        used = np.flatnonzero(coefficients)
+        bounds = self.largest[used].astype(np.float32)[:, None, None]
+        terms = _terms(item.predicted, self.centre, self.scale)[used]
+        terms = np.where(np.isin(used, _LINEAR)[:, None, None], terms, np.clip(terms, -bounds, bounds))
+        residual = item.residual - np.tensordot(coefficients[used], terms, axes=1).astype(np.float32)
+        u = np.divide(residual, item.sigma, out=np.zeros_like(residual), where=item.sigma > 0)
+        return replace(item, residual=residual, u=u)
 
     def significant(self, *terms: int) -> bool:
         """True if one of these coefficients is beyond 4 standard errors."""
         return any(abs(self.coefficients[term]) > _SIGNIFICANCE * self.errors[term] for term in terms)
 
-    def result(self, name: str, *, largest_offset: float, declared: bool, note: str) -> ChannelResult:
-        """The channel: value is the worst of all readings over its bound, where significant."""
-        shift = math.hypot(*self.shift_px)
-        readings = {
-            "offset": (abs(self.offset) / largest_offset, (0,)),
-            "gain": (abs(self.gain) / LARGEST_GAIN, (1,)),
-            "curve": (abs(self.curve) / LARGEST_GAIN, (2,)),
-            "shift": (shift / LARGEST_SHIFT_PX, (3, 4)),
-            "blur": (abs(self.blur) / LARGEST_BLUR, (5,)),
-        }
-        finite = bool(np.isfinite(self.coefficients).all() and np.isfinite(self.errors).all())
+    def result(self, name: str, *, largest_offset: float, identity: bool, declared: bool) -> ChannelResult:
+        """The channel: value is the worst of all readings over its bound, where significant.
+
+        The identity can be wrong in nothing but offset and place. Elsewhere a point spread wider than stated counts; a
+        narrower one means that the restorer smoothed.
+        """
+        readings = {"offset": (abs(self.offset) / largest_offset, (0,)), "shift": (self._shift_share, (3, 4))}
+        if not identity:
+            readings |= {
+                "gain": (abs(self.gain) / LARGEST_GAIN, (1,)),
+                "curve": (abs(self.curve) / LARGEST_GAIN, (2,)),
+                "blur": (max(self.blur, 0.0) / LARGEST_BLUR, (5,)),
+            }
+        finite = bool(np.isfinite(self.coefficients).all() and not np.isnan(self.errors).any())
         counted = {key: share for key, (share, terms) in readings.items() if self.significant(*terms)}
         value = max(counted.values(), default=0.0) if finite else math.nan
         status: ChannelStatus = "passed" if finite and value <= 1 else "held"
-        words = (
-            f"offset {self.offset:+.3g}, gain {100 * self.gain:+.2f} %, curve {100 * self.curve:+.2f} %, "
-            f"shift {self.shift_px[0]:+.2f} {self.shift_px[1]:+.2f} px, blur {100 * self.blur:+.0f} %"
-        )
+        words = f"offset {self.offset:+.3g}, shift {self.shift_px[0]:+.2f} {self.shift_px[1]:+.2f} px"
+        if not identity:
+            words += f", gain {100 * self.gain:+.2f} %, curve {100 * self.curve:+.2f} %, blur {100 * self.blur:+.0f} %"
         if status == "held":
-            blame = "the image does not fit its operator" if declared else "operator.unverified"
+            blame = "the image does not fit its declared operator" if declared else "the operator does not fit"
             words += f"; {blame} ({', '.join(key for key, share in counted.items() if share > 1)})"
             if counted.get("blur", 0) > 1:
-                words += "; a wrong blur of the operator and one of the model look alike"
-        return ChannelResult(name, "range", status, value, 1.0, None, may="hold", note=f"{words}; {note}")
+                words += "; a wrong blur of the operator and one of the restorer look alike"
+        return ChannelResult(name, "range", status, value, 1.0, None, may="hold", note=words)
+
+    @property
+    def _shift_share(self) -> float:
+        return math.hypot(*self.shift_px) / LARGEST_SHIFT_PX
 
 
-def audit(items: Iterable[SliceResidual]) -> Audit | None:
-    """Weighted least squares over the body of some slices; None where there is too little to fit."""
-    chosen = [item for item in items if item.judgeable]
+def audit(items: Iterable[SliceResidual], *, identity: bool) -> Audit | None:
+    """Fit over the body of some slices, weighted by their noise; None where there is too little to fit.
+
+    The identity is fitted by offset and shift. Terms that a flat image cannot tell from each other are left out.
+    """
+    chosen = [(item, _inside(item)) for item in items if item.judgeable]
+    chosen = [(item, inside) for item, inside in chosen if inside.any()]
     if not chosen:
         return None
-    signal = np.concatenate([item.predicted[item.mask].astype(np.float64)[::5] for item in chosen])
-    centre, scale = float(signal.mean()), float(signal.std())
-    if not (math.isfinite(scale) and scale > 0):
-        return None
-    normal, moment = np.zeros((_TERMS, _TERMS)), np.zeros(_TERMS)
-    for item in chosen:
-        inside = ndimage.binary_erosion(item.mask) & (item.sigma > 0)
+    signal = np.concatenate([item.predicted[inside].astype(np.float64) for item, inside in chosen])
+    centre, scale = float(signal.mean()), max(float(signal.std()), 1e-6)
+    largest = np.zeros(_TERMS)
+    cross, moment, square = np.zeros((_TERMS, _TERMS)), np.zeros(_TERMS), np.zeros((_TERMS, _TERMS))
+    for item, inside in chosen:
         weights = 1 / item.sigma[inside].astype(np.float64)
-        terms = _terms(item.predicted, centre, scale)[:, inside].astype(np.float64) * weights
-        normal += terms @ terms.T
-        moment += terms @ (item.residual[inside] * weights)
-    try:
-        covariance = np.linalg.inv(normal)
-    except np.linalg.LinAlgError:
-        return None
-    return Audit(covariance @ moment, np.sqrt(np.maximum(np.diag(covariance), 0)), centre, scale)
+        smooth = ndimage.gaussian_filter(item.predicted, _INSTRUMENT_PX[identity])
+        terms, instruments = (
+            _terms(image, centre, scale)[:, inside].astype(np.float64) for image in (item.predicted, smooth)
+        )
+        largest = np.maximum(largest, np.abs(terms).max(1))
+        terms, instruments = terms * weights, instruments * weights
+        cross += instruments @ terms.T
+        square += instruments @ instruments.T
+        moment += instruments @ (item.residual[inside] * weights)
+    for used in ([0, 3, 4],) if identity else (list(range(_TERMS)), [0, 3, 4]):
+        if _well_conditioned(cross[np.ix_(used, used)]):
+            return _solved(
+                cross, square, moment, used, Audit(np.zeros(_TERMS), np.zeros(_TERMS), centre, scale, largest)
+            )
+    return _solved(cross, square, moment, [0], Audit(np.zeros(_TERMS), np.zeros(_TERMS), centre, scale, largest))
+
+
+def _solved(
+    cross: npt.NDArray[np.float64],
+    square: npt.NDArray[np.float64],
+    moment: npt.NDArray[np.float64],
+    used: list[int],
+    empty: Audit,
+) -> Audit:
+    """The fit of the terms in `used`; the others are 0 with an error without bound."""
+    chosen = np.ix_(used, used)
+    inverse = np.linalg.inv(cross[chosen])
+    coefficients, errors = np.zeros(_TERMS), np.full(_TERMS, np.inf)
+    coefficients[used] = inverse @ moment[used]
+    errors[used] = np.sqrt(np.maximum(np.diag(inverse @ square[chosen] @ inverse.T), 0))
+    return replace(empty, coefficients=coefficients, errors=errors)
+
+
+def _well_conditioned(matrix: npt.NDArray[np.float64]) -> bool:
+    size = np.sqrt(np.abs(np.diag(matrix)))
+    if not (np.isfinite(matrix).all() and (size > 0).all()):
+        return False
+    return bool(np.linalg.cond(matrix / np.outer(size, size)) < _LARGEST_CONDITION)
+
+
+def _inside(item: SliceResidual) -> npt.NDArray[np.bool_]:
+    return np.asarray(ndimage.binary_erosion(item.mask, iterations=_EROSION) & (item.sigma > 0))
 
 
 def _terms(predicted: Plane, centre: float, scale: float) -> Plane:

@@ -59,18 +59,18 @@ def slice_of(u: np.ndarray, scale: float) -> SliceResidual:
 
 def test_large_but_insignificant_is_no_failure():
     """Twelve by twelve pixels of 50 HU noise cannot show a bias of 3 HU."""
-    agreement = GlobalAgreement(largest_bias=1.0)
+    agreement = GlobalAgreement("MR", largest_bias=1.0)
     u = np.random.default_rng(0).standard_normal((12, 12))
     agreement.add(slice_of(u - u.mean() + 3 / 50, 50.0), np.ones((12, 7)))
     assert agreement.result("R1", "").status == "passed"
 
 
 def test_structure_that_went_shows_in_the_mean_square():
-    """mean u^2 of 1.3 fails; of .7 it says noise_left and passes."""
+    """mean u^2 of 1.3 fails for MR; of .7 it says noise_left and passes."""
     rng = np.random.default_rng(1)
     flat = np.ones((128, 65))
     for scale, status in ((1.3, "held"), (0.7, "passed")):
-        agreement = GlobalAgreement(largest_bias=1.0)
+        agreement = GlobalAgreement("MR", largest_bias=1.0)
         agreement.add(slice_of(np.sqrt(scale) * rng.standard_normal((128, 128)), 10.0), flat)
         result = agreement.result("R1", "")
         assert result.status == status
@@ -79,7 +79,7 @@ def test_structure_that_went_shows_in_the_mean_square():
 
 def test_nan_is_never_passed():
     """One NaN in the sums holds the channel, whatever the rest says."""
-    agreement = GlobalAgreement(largest_bias=1.0)
+    agreement = GlobalAgreement("MR", largest_bias=1.0)
     u = np.random.default_rng(2).standard_normal((64, 64))
     u[5, 5] = np.nan
     agreement.add(slice_of(u, 10.0), np.ones((64, 33)))
