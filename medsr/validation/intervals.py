@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -31,6 +32,7 @@ def clopper_pearson(hits: int, count: int, *, confidence: float = 0.95) -> tuple
     return low, high
 
 
+@cache
 def upper_bound(misses: int, count: int, *, confidence: float = 0.95) -> float:
     """Exact one-sided upper bound of a rate of misses; 1 where nothing was counted."""
     _check(misses, count)
