@@ -15,7 +15,7 @@ from medsr.evaluate.levels import levels_named
 from medsr.evaluate.methods import MethodChoice, PeerChoice
 from medsr.evaluate.peers.settings import default_file, load_settings, toml_text
 from medsr.evaluate.tables import document, markdown, provenance_line
-from medsr.evaluate.tune import tune_folder
+from medsr.evaluate.tune import tune_folders
 from medsr.models import catalogue
 from medsr.resources import write_bytes
 
@@ -103,17 +103,15 @@ def tune_file(request: EvaluateRequest, *, log: Log) -> str:
     """
     if request.output is not None and request.output.suffix != ".toml":
         raise UsageError("evaluate.tune", f"settings are TOML, not {request.output.suffix or 'without a suffix'}")
-    tuned = []
-    for folder in request.folders:
-        tuned += tune_folder(
-            folder,
-            levels=levels_named(request.levels),
-            slices=request.slices,
-            names=request.only,
-            peers=request.peers,
-            window=request.window,
-            log=log,
-        )
+    tuned = tune_folders(
+        request.folders,
+        levels=levels_named(request.levels),
+        slices=request.slices,
+        names=request.only,
+        peers=request.peers,
+        window=request.window,
+        log=log,
+    )
     text = toml_text(tuned, provenance=provenance_line(request.command))
     if request.output is not None:
         write_bytes(request.output, text.encode())

@@ -17,14 +17,14 @@ from medsr.evaluate.peers.problem import Problem
 from medsr.evaluate.peers.settings import Tuned
 from medsr.evaluate.scans import read_folder
 
-__all__ = ["best_setting", "tune_folder"]
+__all__ = ["best_setting", "tune_folders"]
 
 Log = Callable[[str], None]
 Scores = dict[Setting, dict[str, list[float]]]
 
 
-def tune_folder(
-    folder: Path,
+def tune_folders(
+    folders: tuple[Path, ...],
     *,
     levels: tuple[Level, ...],
     slices: int,
@@ -38,7 +38,7 @@ def tune_folder(
     Peers without a free parameter are left out. `names` picks the scans, by their beginnings; `window` as in
     :func:`medsr.evaluate.cases.cases_of`.
     """
-    scans, _ = read_folder(folder, names=names, alone=False)
+    scans = [scan for folder in folders for scan in read_folder(folder, names=names, alone=False)[0]]
     tuned = []
     for level in levels:
         cases = [

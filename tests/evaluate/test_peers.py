@@ -111,6 +111,19 @@ def test_the_noise_spectrum_told_to_peers_is_that_of_the_law_that_made_it() -> N
     assert psd[low].mean() / psd.mean() == pytest.approx(power[low].mean() / power.mean(), rel=0.35)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["MR denoise 9", "CT tenth"])
+def test_bm4d_takes_a_single_slice(level: str) -> None:
+    pytest.importorskip("bm4d")
+    volume = ct_volume((64, 64, 1), sigma=2) if level.startswith("CT") else mr_volume((48, 44, 1), sigma=5)
+    scan = EvaluationScan("scan", "someone", "domain", "unseen", volume)
+    case = next(cases_of(scan, levels_named((level,)), slices=1))
+    judge, problem = Judge(case), Problem.of(case)
+    image = next(peer for peer in DENOISERS if peer.name == "BM4D").run(problem, 1.0)
+    assert image.shape == problem.values.shape
+    assert judge.error(image) < judge.error(problem.values)
+
+
 def test_correction_and_blend_follow_their_formulas() -> None:
     problem = Problem.of(_case("MR denoise 9"))
     image = np.full(problem.values.shape, 5 * problem.sigma, np.float32)

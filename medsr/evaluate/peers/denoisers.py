@@ -16,6 +16,7 @@ __all__ = ["DENOISERS", "NLM"]
 Array = npt.NDArray[np.float32]
 
 _NLM_PATCH, _NLM_REACH = 3, 3
+_BM4D_BLOCK = 4
 _DIPY_PAD = 4
 _DIPY_OFFSET = 3.0
 
@@ -81,13 +82,18 @@ def bm4d_stack(problem: Problem, strength: float) -> Array:
     def run(values: npt.NDArray[np.float64], sigma: float | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the package calls numpy.trapz
-            return np.asarray(bm4d(values, sigma))
+            return np.asarray(bm4d(values, np.ascontiguousarray(sigma) if isinstance(sigma, np.ndarray) else sigma))
 
     scaled = problem.values.astype(np.float64) / problem.sigma
-    if not problem.dose:
-        return np.asarray(run(scaled, strength) * problem.sigma, np.float32)
-    psd = np.broadcast_to(problem.noise_psd() / problem.sigma**2 * strength**2, scaled.shape) * len(scaled)
-    return np.asarray(run(scaled, np.ascontiguousarray(psd)) * problem.sigma, np.float32)
+    level: float | npt.NDArray[np.float64] = strength
+    if problem.dose:
+        level = np.broadcast_to(problem.noise_psd() / problem.sigma**2 * strength**2, scaled.shape) * len(scaled)
+    if len(scaled) >= _BM4D_BLOCK:
+        return np.asarray(run(scaled, level) * problem.sigma, np.float32)
+    # only the last axis may be shorter than a block
+    level = level if isinstance(level, float) else np.moveaxis(level, 0, 2)
+    cleaned = run(np.ascontiguousarray(np.moveaxis(scaled, 0, 2)), level)
+    return np.asarray(np.moveaxis(cleaned, 2, 0) * problem.sigma, np.float32)
 
 
 def bm3d_slices(problem: Problem, strength: float) -> Array:

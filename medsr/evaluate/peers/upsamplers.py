@@ -111,8 +111,8 @@ UPSAMPLERS: tuple[Peer, ...] = (
     Peer("A+ y", zero_filled),
     Peer("cubic", cubic),
     Peer("Lanczos", lanczos),
-    Peer("IBP", back_projection, (1.0, 3.0, 10.0)),
-    Peer("TV-POCS", tv_pocs, (2.0, 4.0, 6.0, 10.0), slow=True),
-    Peer("NLM + DC", nlm_with_data, (1.0, 2.0, 4.0), slow=True),
+    Peer("IBP", back_projection, (1.0, 3.0, 10.0, 30.0)),
+    Peer("TV-POCS", tv_pocs, (1.0, 2.0, 4.0, 8.0, 16.0), slow=True),
+    Peer("NLM + DC", nlm_with_data, (1.0, 2.0, 4.0, 8.0), slow=True),
 )
 """In-plane super-resolution in the order of the tables."""
