@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
@@ -136,6 +136,23 @@ def test_dciodvfy_finds_only_synthetic_data_and_the_source_s_faults(derived: Der
         new = errors(program("dciodvfy"), path) - faults
         assert {line for line in new if UNKNOWN_TO_2022 not in line} == set()
         assert len(new) == 1
+
+
+@pytest.mark.parametrize("name", WRITTEN[2:])
+def test_dciodvfy_takes_multi_frame_sources_as_single_frames(
+    dev_scans: Path, tmp_path: Path, program: Program, name: str
+) -> None:
+    volume = read(dev_scans / "dicom" / name)
+    stored = as_stored(volume.values, volume.geometry, volume, sigma=20, container="dicom")
+    facts = replace(FACTS, single_frame=True)
+    path = write_dicom_series(tmp_path / "out", stored.values, volume.geometry, volume, stored, facts)[0]
+    faults = errors(program("dciodvfy"), next(iter(_files(dev_scans / "dicom" / name))))
+    new = {line for line in errors(program("dciodvfy"), path) - faults if UNKNOWN_TO_2022 not in line}
+    assert new == set()
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.iterdir())
 
 
 def errors(binary: str, path: Path) -> set[str]:
