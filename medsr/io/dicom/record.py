@@ -22,7 +22,6 @@ _TEXTS = {
     "kernel": "ConvolutionKernel",
 }  # fmt: skip
 _LOSSY_SYNTAXES = {"1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"}
-_MAYBE_LOSSY_2000 = "1.2.840.10008.1.2.4.91"
 
 
 def volume_record(
