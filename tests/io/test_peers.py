@@ -120,6 +120,21 @@ def _series(folder: Path) -> Iterator[Path]:
             yield path
 
 
+@pytest.mark.parametrize("name", ["ct/kits_classic", "mr/prostatex_0001_t2_cor"])
+def test_highdicom_sees_the_same_grid(dev_scans: Path, name: str) -> None:
+    """A second opinion that refuses irregular stacks, though it does not say where."""
+    highdicom = pytest.importorskip("highdicom", reason="highdicom comes with medsr[dicom]")
+    folder = dev_scans / "dicom" / name
+    theirs = highdicom.get_volume_from_series([pydicom.dcmread(path) for path in sorted(folder.iterdir())])
+    ours = read(folder)
+    corners = np.array([[0, 0, 0, 1], [*(size - 1 for size in theirs.spatial_shape), 1]]).T
+    world = (np.diag([-1, -1, 1, 1]) @ theirs.affine @ corners)[:3]
+    index = np.linalg.inv(ours.geometry.world_from_voxel) @ np.vstack([world, [1, 1]])
+    assert np.abs(index - np.rint(index)).max() < 1e-3
+    extent = np.ptp(np.rint(index[:3]), axis=1)
+    assert [int(size) + 1 for size in extent] == list(ours.geometry.shape)
+
+
 def test_restored_series_have_the_source_s_affine_in_dcm2niix(
     derived: Derived, tmp_path: Path, program: Program
 ) -> None:

@@ -95,6 +95,18 @@ def test_near_lossless_is_within_its_bound_and_told(tmp_path: Path) -> None:
     assert "the source was compressed with loss" in volume.notes
 
 
+def test_an_irreversible_wavelet_is_loss_whatever_the_header_says(tmp_path: Path) -> None:
+    import imagecodecs
+
+    plane = stored_planes(1, 64, 64)[0]
+    data = slice_of(J2K, plane)
+    frame = imagecodecs.jpeg2k_encode(plane, level=30, reversible=False, codecformat="j2k")
+    data.PixelData = encapsulate([frame])
+    data["PixelData"].VR = "OB"
+    data["PixelData"].is_undefined_length = True
+    assert read(save(tmp_path / "a.dcm", data)).acquisition.lossy
+
+
 def test_a_decoder_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = builtins.__import__
 

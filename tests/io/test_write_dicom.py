@@ -23,6 +23,8 @@ from medsr.io.write import DerivedFacts, write_dicom_series
 from medsr.io.write.dicom.uids import uid
 from medsr.volume import Geometry, Volume
 
+GOLDEN = "184dc2ffdaa9e2bd"
+"""First characters of the SHA-256 over the digests of a made series' files: changes only with what is written."""
 FACTS = DerivedFacts(
     task="denoise", description="medsr 0.1.0 denoise ct-inplane@1 sha256:abc gate: review (uncalibrated)",
     version="0.1.0", bundle="ct-inplane@1", weights_sha256="ab" * 32, label="UNVERIFIED",
@@ -352,6 +354,11 @@ class TestRepetition:
         for name in ("one", "two"):
             written(tmp_path / name, scan(tmp_path / "in"), facts=facts)
         assert self.digests(tmp_path / "one") == self.digests(tmp_path / "two")
+
+    def test_bytes_are_those_of_the_last_release(self, tmp_path: Path) -> None:
+        written(tmp_path / "out", scan(tmp_path / "in"))
+        whole = hashlib.sha256("".join(self.digests(tmp_path / "out")).encode()).hexdigest()
+        assert whole.startswith(GOLDEN)
 
     def test_compressed_is_jpeg_ls_and_reads_the_same(self, tmp_path: Path) -> None:
         volume = scan(tmp_path / "in")
