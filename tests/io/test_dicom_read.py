@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from support.dicom import CT, ENHANCED_CT, ENHANCED_MR, MR, enhanced, image, save, series, stored_planes
+from support.dicom import CT, ENHANCED_CT, ENHANCED_MR, MR, Change, enhanced, image, save, series, stored_planes
 
 from medsr.errors import MedsrError, UsageError
 from medsr.io import read
@@ -166,6 +166,19 @@ class TestIrregularStacks:
         assert error.code == "geometry.tilt"
         assert "0.50 mm" in error.fact
         assert "11.3 degrees" in error.fact
+
+    def test_a_lean_within_rounding_is_followed_and_half_a_degree_is_tilt(self, tmp_path: Path) -> None:
+        def lean(share: float) -> Change:
+            def change(index: int, data: Dataset) -> None:
+                data.ImagePositionPatient = [-20.0, f"{-30.0 + share * 2.5 * index:.6f}", 2.5 * index]
+
+            return change
+
+        series(tmp_path / "little", 30, change=lean(0.0005))
+        world = read(tmp_path / "little").geometry.world([0, 0, 29])
+        assert np.allclose(world, [20.0, 30.0 - 0.0005 * 72.5, 72.5], atol=1e-5)
+        series(tmp_path / "more", 30, change=lean(0.009))
+        assert refusal(tmp_path / "more").code == "geometry.tilt"
 
     def test_two_slices_at_one_position(self, tmp_path: Path) -> None:
         def stay(index: int, data: Dataset) -> None:

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
@@ -120,6 +120,21 @@ def _series(folder: Path) -> Iterator[Path]:
             yield path
 
 
+@pytest.mark.parametrize("name", ["ct/kits_classic", "mr/prostatex_0001_t2_cor"])
+def test_highdicom_sees_the_same_grid(dev_scans: Path, name: str) -> None:
+    """A second opinion that refuses irregular stacks, though it does not say where."""
+    highdicom = pytest.importorskip("highdicom", reason="highdicom comes with medsr[dicom]")
+    folder = dev_scans / "dicom" / name
+    theirs = highdicom.get_volume_from_series([pydicom.dcmread(path) for path in sorted(folder.iterdir())])
+    ours = read(folder)
+    corners = np.array([[0, 0, 0, 1], [*(size - 1 for size in theirs.spatial_shape), 1]]).T
+    world = (np.diag([-1, -1, 1, 1]) @ theirs.affine @ corners)[:3]
+    index = np.linalg.inv(ours.geometry.world_from_voxel) @ np.vstack([world, [1, 1]])
+    assert np.abs(index - np.rint(index)).max() < 1e-3
+    extent = np.ptp(np.rint(index[:3]), axis=1)
+    assert [int(size) + 1 for size in extent] == list(ours.geometry.shape)
+
+
 def test_restored_series_have_the_source_s_affine_in_dcm2niix(
     derived: Derived, tmp_path: Path, program: Program
 ) -> None:
@@ -136,6 +151,23 @@ def test_dciodvfy_finds_only_synthetic_data_and_the_source_s_faults(derived: Der
         new = errors(program("dciodvfy"), path) - faults
         assert {line for line in new if UNKNOWN_TO_2022 not in line} == set()
         assert len(new) == 1
+
+
+@pytest.mark.parametrize("name", WRITTEN[2:])
+def test_dciodvfy_takes_multi_frame_sources_as_single_frames(
+    dev_scans: Path, tmp_path: Path, program: Program, name: str
+) -> None:
+    volume = read(dev_scans / "dicom" / name)
+    stored = as_stored(volume.values, volume.geometry, volume, sigma=20, container="dicom")
+    facts = replace(FACTS, single_frame=True)
+    path = write_dicom_series(tmp_path / "out", stored.values, volume.geometry, volume, stored, facts)[0]
+    faults = errors(program("dciodvfy"), next(iter(_files(dev_scans / "dicom" / name))))
+    new = {line for line in errors(program("dciodvfy"), path) - faults if UNKNOWN_TO_2022 not in line}
+    assert new == set()
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.iterdir())
 
 
 def errors(binary: str, path: Path) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from support.dicom import ENHANCED_CT, ENHANCED_MR, MR, Change, enhanced, save, series
+from support.dicom import CT, ENHANCED_CT, ENHANCED_MR, MR, Change, enhanced, save, series
 from support.volumes import ct_volume
 
 from medsr.errors import Refusal
@@ -23,6 +23,8 @@ from medsr.io.write import DerivedFacts, write_dicom_series
 from medsr.io.write.dicom.uids import uid
 from medsr.volume import Geometry, Volume
 
+GOLDEN = "184dc2ffdaa9e2bd"
+"""First characters of the SHA-256 over the digests of a made series' files: changes only with what is written."""
 FACTS = DerivedFacts(
     task="denoise", description="medsr 0.1.0 denoise ct-inplane@1 sha256:abc gate: review (uncalibrated)",
     version="0.1.0", bundle="ct-inplane@1", weights_sha256="ab" * 32, label="UNVERIFIED",
@@ -313,6 +315,22 @@ class TestMultiFrame:
         evidence = files[0].SourceImageEvidenceSequence[0].ReferencedSeriesSequence[0]
         assert evidence.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.826.0.1.3680043.10.999.3.1"
 
+    @pytest.mark.parametrize("sop_class", [ENHANCED_CT, ENHANCED_MR])
+    def test_single_frames_where_they_are_asked_for(self, tmp_path: Path, sop_class: object) -> None:
+        save(tmp_path / "in.dcm", enhanced(sop_class))  # type: ignore[arg-type]  # a UID
+        volume = read(tmp_path / "in.dcm")
+        files, stored = written(tmp_path / "out", volume, facts=replace(FACTS, single_frame=True))
+        assert len(files) == 4
+        assert {data.SOPClassUID for data in files} == {CT if sop_class == ENHANCED_CT else MR}
+        assert list(files[0].ImageType)[:2] == ["DERIVED", "SECONDARY"]
+        assert "PerFrameFunctionalGroupsSequence" not in files[0]
+        assert "SharedFunctionalGroupsSequence" not in files[0]
+        assert [item.ReferencedFrameNumber for item in files[0].SourceImageSequence] == [1]
+        again = read(tmp_path / "out")
+        assert np.array_equal(again.values, stored.values)
+        assert again.geometry.matches(volume.geometry)
+        assert again.acquisition.echo_time_ms == volume.acquisition.echo_time_ms
+
     def test_another_number_of_frames(self, tmp_path: Path) -> None:
         save(tmp_path / "in.dcm", enhanced(ENHANCED_CT))
         volume = read(tmp_path / "in.dcm")
@@ -336,6 +354,11 @@ class TestRepetition:
         for name in ("one", "two"):
             written(tmp_path / name, scan(tmp_path / "in"), facts=facts)
         assert self.digests(tmp_path / "one") == self.digests(tmp_path / "two")
+
+    def test_bytes_are_those_of_the_last_release(self, tmp_path: Path) -> None:
+        written(tmp_path / "out", scan(tmp_path / "in"))
+        whole = hashlib.sha256("".join(self.digests(tmp_path / "out")).encode()).hexdigest()
+        assert whole.startswith(GOLDEN)
 
     def test_compressed_is_jpeg_ls_and_reads_the_same(self, tmp_path: Path) -> None:
         volume = scan(tmp_path / "in")

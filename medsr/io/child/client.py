@@ -7,6 +7,7 @@ import contextlib
 import math
 import mmap
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -145,6 +146,9 @@ class _Conversation:
     def _end(self) -> int:
         """The signal that ended the child, 0 for none; kept until it has gone, so that nothing is left behind."""
         self._channel.close()
+        ready, _, _ = select.select([self._status], [], [], max(_EXIT_SECONDS, self._deadline - time.monotonic()))
+        if not ready:
+            raise Refusal("reader.limit", f"the reader of {self._at} does not end")
         data = self._status.read(STATUS.size) or b""
         if len(data) != STATUS.size:
             return signal.SIGKILL
@@ -167,7 +171,7 @@ class _Server:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.getpid()
         self._control = ours
-        paths = os.pathsep.join(path for path in sys.path if path)
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and a constant program

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from medsr.errors import Refusal
 
-__all__ = ["Codestream", "check_codestream", "parse_codestream"]
+__all__ = ["Codestream", "check_codestream", "is_lossy", "parse_codestream"]
 
 _SIZ, _CAP = 0xFF51, 0xFF50
 _FRAMES_OF_JPEG = {0xC0, 0xC1, 0xC3, 0xF7}
@@ -20,6 +20,9 @@ _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _LARGEST_TILES = 4096
 _END = b"\xff\xd9"
 """End of image. CharLS waits for ever on a JPEG-LS codestream that lacks it."""
+_CODING_STYLE, _TRANSFORMATION = b"\xff\x52", 13
+_SCAN, _NEAR = b"\xff\xda\x00\x08\x01", 7
+"""Markers of coding style (JPEG 2000) and of a scan of one component (JPEG-LS), and where their facts lie."""
 _JP2_BOX = b"\x00\x00\x00\x0cjP  "
 _JP2_HEADER_BYTES = 1 << 12
 
@@ -67,6 +70,23 @@ def parse_codestream(frame: bytes) -> Codestream | None:
         return _jpeg_2000(frame)
     except struct.error:
         return None
+
+
+def is_lossy(frame: bytes) -> bool:
+    """True for a codestream that lost something when it was made, whatever its header says.
+
+    JPEG with a DCT, JPEG-LS with an error bound, JPEG 2000 with the irreversible 9-7 wavelet.
+    """
+    found = parse_codestream(frame)
+    if found is None:
+        return False
+    if found.kind == "j2k":
+        place = frame.find(_CODING_STYLE, 0, _JP2_HEADER_BYTES)
+        return place > 0 and frame[place + _TRANSFORMATION : place + _TRANSFORMATION + 1] == b"\0"
+    if found.kind == "jpegls":
+        place = frame.find(_SCAN, 0, _JP2_HEADER_BYTES)
+        return place > 0 and frame[place + _NEAR : place + _NEAR + 1] > b"\0"
+    return found.kind == "jpeg"
 
 
 def _jpeg(frame: bytes) -> Codestream | None:

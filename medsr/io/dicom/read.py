@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydicom.encaps import generate_frames
 
 from medsr.errors import Refusal, UsageError
+from medsr.io.dicom.codestream import is_lossy
 from medsr.io.dicom.decode import NATIVE, PlaneFormat, decode
 from medsr.io.dicom.files import items_of
 from medsr.io.dicom.frames import CLASSES, Frame, Instance, frames_of, open_instance, text_of
@@ -75,8 +76,8 @@ def read_dicom(
             if frame.instance.structure.syntax not in NATIVE
         )
         planes = grant(Declared(grid.geometry.shape, coded))
-        hashes = _fill(grid, planes, at)
-        return _reply(stack, grid, planes, hashes, found, kind=kind, name=name)
+        hashes, lossy = _fill(grid, planes, at)
+        return _reply(stack, grid, planes, hashes, found, kind=kind, name=name, lossy=lossy)
 
 
 def find(paths: Sequence[Path], *, name: str) -> Found:
@@ -132,11 +133,11 @@ def _again(instance: Instance, seen: dict[str, Instance]) -> bool:
 
 def _canonical(instance: Instance) -> str:
     frames = list(frames_of(instance))
-    return canonical_sha256(instance.header, ((plane, frame.form) for frame, plane in _decoded(instance, frames)))
+    return canonical_sha256(instance.header, ((plane, frame.form) for frame, plane, _ in _decoded(instance, frames)))
 
 
-def _decoded(instance: Instance, frames: Sequence[Frame]) -> Iterator[tuple[Frame, npt.NDArray[np.int32]]]:
-    """The stored planes of an object's frames, in the order of the object.
+def _decoded(instance: Instance, frames: Sequence[Frame]) -> Iterator[tuple[Frame, npt.NDArray[np.int32], bool]]:
+    """The stored planes of an object's frames, in the order of the object, and whether each was coded with loss.
 
     Raises
     ------
@@ -149,7 +150,8 @@ def _decoded(instance: Instance, frames: Sequence[Frame]) -> Iterator[tuple[Fram
     for number, part in enumerate(_parts(data, instance, frames[0].form), 1):
         if number in numbered:
             frame = numbered.pop(number)
-            yield frame, decode(part, structure.syntax, frame.form, name=frame.name)
+            plane = decode(part, structure.syntax, frame.form, name=frame.name)
+            yield frame, plane, structure.syntax not in NATIVE and is_lossy(part)
     if numbered:
         raise Refusal("pixel.truncated", f"{instance.item.name} lacks the pixels of {len(numbered)} frames")
 
@@ -169,22 +171,24 @@ def _parts(data: bytes, instance: Instance, form: PlaneFormat) -> Iterator[bytes
         raise Refusal("pixel.broken", f"{instance.item.name}: its pixel fragments make no frames") from error
 
 
-def _fill(grid: Grid, planes: Planes, at: Callable[[str], None]) -> dict[str, str]:
-    """Decode every frame to its place; the canonical hash of each instance by its UID."""
+def _fill(grid: Grid, planes: Planes, at: Callable[[str], None]) -> tuple[dict[str, str], bool]:
+    """Decode every frame to its place; the canonical hash of each instance by its UID, and whether any is lossy."""
     places = dict(zip(grid.frames, grid.indices, strict=True))
     by_instance: dict[int, list[Frame]] = {}
     for frame in grid.frames:
         by_instance.setdefault(id(frame.instance), []).append(frame)
     hashes: dict[str, str] = {}
+    any_lossy = False
     for frames in by_instance.values():
         instance = frames[0].instance
         at(instance.item.name)
         kept: list[tuple[npt.NDArray[np.int32], PlaneFormat]] = []
-        for frame, stored in _decoded(instance, frames):
+        for frame, stored, lossy in _decoded(instance, frames):
+            any_lossy |= lossy
             _place(frame, stored, planes, places[frame])
             kept.append((stored, frame.form))
         hashes[text_of(instance.header.get("SOPInstanceUID"))] = canonical_sha256(instance.header, iter(kept))
-    return hashes
+    return hashes, any_lossy
 
 
 def _place(frame: Frame, stored: npt.NDArray[np.int32], planes: Planes, index: int) -> None:
@@ -199,7 +203,15 @@ def _place(frame: Frame, stored: npt.NDArray[np.int32], planes: Planes, index: i
 
 
 def _reply(
-    stack: Stack, grid: Grid, planes: Planes, hashes: dict[str, str], found: Found, *, kind: str, name: str
+    stack: Stack,
+    grid: Grid,
+    planes: Planes,
+    hashes: dict[str, str],
+    found: Found,
+    *,
+    kind: str,
+    name: str,
+    lossy: bool,
 ) -> Reply:
     values = planes.values
     if not np.any(values):
@@ -214,7 +226,7 @@ def _reply(
         values[:, :, index] = -1024.0 if kind == "CT" else 0.0
         planes.padding[:, :, index] = False
     headers = _headers(grid)
-    record = volume_record(stack, grid, hashes, kind=kind, name=name, notes=found.notes)
+    record = volume_record(stack, grid, hashes, kind=kind, name=name, notes=found.notes, lossy=lossy)
     record["padded"] = bool(planes.padding.any())
     record["header_sizes"] = [len(part) for part in headers]
     return Reply(record, b"".join(headers))

@@ -22,15 +22,15 @@ _TEXTS = {
     "kernel": "ConvolutionKernel",
 }  # fmt: skip
 _LOSSY_SYNTAXES = {"1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"}
-_MAYBE_LOSSY_2000 = "1.2.840.10008.1.2.4.91"
 
 
 def volume_record(
-    stack: Stack, grid: Grid, hashes: dict[str, str], *, kind: str, name: str, notes: Sequence[str]
+    stack: Stack, grid: Grid, hashes: dict[str, str], *, kind: str, name: str, notes: Sequence[str], lossy: bool
 ) -> dict[str, object]:
     """All that the asking process learns of a volume, but for its voxels and the headers to copy."""
     first, geometry = grid.frames[0], grid.geometry
     acquisition = acquisition_record(grid.frames)
+    acquisition["lossy"] = lossy or acquisition["lossy"]
     return {
         "shape": list(geometry.shape),
         "affine": geometry.world_from_voxel.ravel().tolist(),

@@ -16,6 +16,8 @@ from medsr.volume.geometry import ORTHOGONALITY_TOLERANCE
 __all__ = ["Grid", "grid_of"]
 
 _STEP_TOLERANCE_MM, _STEP_TOLERANCE_SHARE = 0.01, 0.01
+_DRIFT_SHARE = ORTHOGONALITY_TOLERANCE
+"""Shift in plane for each mm along the normal: a stack that leans no more is right-angled to its geometry too."""
 _LISTED = 8
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -65,7 +67,8 @@ def grid_of(frames: Sequence[Frame], *, gaps: bool = False) -> Grid:
         raise Refusal("geometry.spacing", f"{ordered[0].name} is a single slice of unknown thickness")
     lps = np.eye(4)
     lps[:3, 0], lps[:3, 1] = row * ordered[0].spacing[1], column * ordered[0].spacing[0]
-    lps[:3, 2], lps[:3, 3] = normal * distance, ordered[0].position
+    lean = (ordered[-1].position - ordered[0].position) / max(indices[-1], 1)
+    lps[:3, 2], lps[:3, 3] = lean if step else normal * distance, ordered[0].position
     shape = (ordered[0].form.columns, ordered[0].form.rows, indices[-1] + 1)
     profile = thickness if thickness is not None and thickness > 0 else None
     return Grid(tuple(ordered), indices, Geometry(shape, _RAS_FROM_LPS @ lps, 2, profile), missing)
@@ -82,7 +85,7 @@ def _check_drift(ordered: Sequence[Frame], normal: npt.NDArray[np.float64], alon
     for frame, place in zip(ordered, along, strict=True):
         offset = frame.position - ordered[0].position
         drift = float(np.linalg.norm(offset - (offset @ normal) * normal))
-        if drift > max(_STEP_TOLERANCE_MM, _STEP_TOLERANCE_SHARE * abs(place - along[0])):
+        if drift > max(_STEP_TOLERANCE_MM, _DRIFT_SHARE * abs(place - along[0])):
             degrees = np.degrees(np.arctan2(drift, abs(place - along[0])))
             fact = f"{frame.name} is shifted {drift:.2f} mm in plane against the first slice ({degrees:.1f} degrees)"
             raise Refusal("geometry.tilt", fact)

@@ -26,6 +26,7 @@ class DerivedFacts:
     synthetic_slices : indices along the slice axis that no measurement supports: they name their neighbours as source.
     keep_equipment : leave the scanner's manufacturer, model and station instead of medsr's.
     device_serial : serial number of this installation, the same on every run.
+    single_frame : of a multi-frame source, write an object a slice nevertheless.
     compress : JPEG-LS lossless instead of explicit VR little endian.
     """
 
@@ -39,4 +40,5 @@ class DerivedFacts:
     synthetic_slices: tuple[int, ...] = ()
     keep_equipment: bool = False
     device_serial: str = "0"
+    single_frame: bool = False
     compress: bool = False

@@ -77,7 +77,7 @@ def identity(data: Dataset, source: DicomSource, facts: DerivedFacts, *, series_
     data.SeriesNumber = _DERIVED_SERIES_NUMBER + 10 * min(source.series_number, _LARGEST_SERIES_NUMBER)
     words = ["AI-RESTORED", facts.label, facts.task, str(data.get("SeriesDescription", ""))]
     data.SeriesDescription = " ".join(word for word in words if word)[:64].rstrip()
-    data.ImageType = derived_type(data.get("ImageType"), multi_frame=source.multi_frame)
+    data.ImageType = derived_type(data.get("ImageType"), multi_frame=source.multi_frame and not facts.single_frame)
     data.DerivationDescription = facts.description[:1024]
     data.SyntheticData = "YES"
     data.ContentQualification = "RESEARCH"

@@ -21,6 +21,7 @@ from medsr.io.dicom.frames import number_of
 from medsr.io.encoding import Stored
 from medsr.io.sources import DicomSource, SourceSlice
 from medsr.io.write.dicom import content, multi_frame
+from medsr.io.write.dicom.flatten import flattened
 from medsr.io.write.dicom.grid import nearest, planes_of, same_grid, sources_of
 from medsr.io.write.dicom.uids import content_digest, uid
 from medsr.io.write.facts import DerivedFacts
@@ -72,7 +73,8 @@ def write_dicom_series(
 ) -> tuple[Path, ...]:
     """Write a restored volume as a series derived from the one it was measured in.
 
-    Single-frame sources give one object a slice, multi-frame ones a single object of the source's class. Patient,
+    Single-frame sources give one object a slice, multi-frame ones a single object of the source's class, unless
+    ``facts.single_frame`` asks for slices. Patient,
     study, frame of reference, acquisition and dates are the source's; series and instance UIDs, description, type,
     derivation, equipment and pixels are ours. No clock, host or random number enters, so that the same input gives
     the same bytes on any machine.
@@ -119,7 +121,7 @@ def write_dicom_series(
 
 
 def _objects(job: Job) -> Iterator[Dataset]:
-    if job.source.multi_frame:
+    if job.source.multi_frame and not job.facts.single_frame:
         yield multi_frame.derived(job)
         return
     for number, index in enumerate(job.order, 1):
@@ -128,7 +130,10 @@ def _objects(job: Job) -> Iterator[Dataset]:
 
 def _single_frame(job: Job, index: int, number: int) -> Dataset:
     nearby = nearest(job.source, job.measured.geometry, job.geometry, index)
-    data = content.parsed(nearby.header, name=f"the header of slice {nearby.index + 1}")
+    if job.source.multi_frame:
+        data = flattened(job.source, nearby)
+    else:
+        data = content.parsed(nearby.header, name=f"the header of slice {nearby.index + 1}")
     content.identity(
         data, job.source, job.facts, series_uid=job.series_uid, instance_uid=job.instance_uid(index)
     )  # fmt: skip
