@@ -17,7 +17,7 @@ from medsr.physics import LinearOperator, Operator
 from medsr.restore.consistency import project, residual
 from medsr.restore.intensity import Intensity
 from medsr.restore.regress import InPlaneResult, Lifted, Progress, put_slice
-from medsr.restore.sampler import Consistency, Draw, sample, step_weight
+from medsr.restore.sampler import Consistency, Draw, paired_noise, sample, step_weight
 from medsr.restore.tiles import run_slice
 from medsr.volume import Volume
 
@@ -63,7 +63,7 @@ def restore_by_samples(
     -------
     image is the mean of the samples, estimate the mean of their last estimates before projection, spread their
     standard deviation times the bundle's multiplier for the level; 0 for a single sample. Slices are sampled
-    independently, each from its own seed.
+    independently, each from its own seed; samples come in pairs of opposite noise.
     """
     linear, axis = operator.linear, measured.geometry.slice_axis
     count = measured.geometry.shape[axis]
@@ -154,14 +154,14 @@ def _draws(given: torch.Tensor, sampling: Sampling, part: _Part | None, memory_b
     consistent = part.consistency(local, sampling.settings.steps[-1]) if part is not None else None
     generator = torch.Generator().manual_seed(seed)
     draws = []
-    for _ in range(sampling.samples):
+    for noise in paired_noise(regressed.shape, sampling.samples, generator):
         drawn = sample(
             predict,
             given[None],
             regressed,
             local,
             steps=sampling.settings.steps,
-            generator=generator,
+            noise=noise,
             consistent=consistent,
         )
         draws.append(Draw(drawn.image[0, 0], drawn.estimate[0, 0]))

@@ -7,14 +7,14 @@ Drawing fresh noise at each step instead would collapse the spread of the sample
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from medsr.models.bridge import bridge_input
 
-__all__ = ["Consistency", "Draw", "sample", "step_weight"]
+__all__ = ["Consistency", "Draw", "paired_noise", "sample", "step_weight"]
 
 Predict = Callable[[torch.Tensor], torch.Tensor]
 """Bridge input (B, C, H, W) to r, (B, 1, H, W)."""
@@ -38,7 +38,7 @@ def sample(
     scale: torch.Tensor,
     *,
     steps: Sequence[float],
-    generator: torch.Generator,
+    noise: torch.Tensor,
     consistent: Consistency | None = None,
 ) -> Draw:
     """Draw one sample for each image of a batch.
@@ -50,14 +50,14 @@ def sample(
     regressed : (B, 1, H, W), what it returned.
     scale : (B, 1, H, W), the local scale of the residual.
     steps : times, descending from 1, above 0; the last step leads to 0.
-    generator : of the initial noise, on the CPU.
+    noise : (B, 1, H, W), white, where the path starts.
     consistent : data consistency, or None where A has no null space (denoising).
 
     References
     ----------
     Wang et al., DDNM, ICLR 2023, arXiv 2212.00490, algorithm 1 (projection of the predicted clean image).
     """
-    moved = torch.randn(regressed.shape, generator=generator)
+    moved = noise
     estimate = regressed
     for time, following in zip(steps, [*steps[1:], 0.0], strict=True):
         predicted = predict(bridge_input(given, regressed, moved, time))
@@ -66,6 +66,24 @@ def sample(
             predicted = (consistent(estimate, time) - regressed) / scale
         moved = predicted + (following / time) * (moved - predicted)
     return Draw(regressed + scale * moved, estimate)
+
+
+def paired_noise(shape: Sequence[int], count: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """`count` white noise images in pairs of opposite sign: the noise of the samples' mean cancels to first order.
+
+    Every image is white on its own, so each sample is what an independent one would be; eight of them give a mean
+    as good as that of many more.
+
+    References
+    ----------
+    Jia et al., "Antithetic noise in diffusion models", arXiv 2506.06185 (2025).
+    """
+    for index in range(count):
+        if index % 2 == 0:
+            drawn = torch.randn(tuple(shape), generator=generator)
+            yield drawn
+        else:
+            yield -drawn
 
 
 def step_weight(time: float, scale: torch.Tensor, sigma: float) -> float:

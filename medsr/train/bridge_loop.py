@@ -20,7 +20,7 @@ from medsr.models.bridge import (
 )
 from medsr.models.bundle import Bundle, load_network
 from medsr.models.levels import FITTED_SCALES, level_name
-from medsr.restore.sampler import Draw, sample, step_weight
+from medsr.restore.sampler import Draw, paired_noise, sample, step_weight
 from medsr.train.loop import Training
 from medsr.train.operator_pairs import OperatorBatch, OperatorDraw
 from medsr.train.pairs import PairDraw
@@ -151,21 +151,20 @@ class BridgeTraining(Training):
             regressed = self._regress(batch.given)
             local = residual_scale(batch.given, regressed, self.settings.scale_weights, slices=slices)
             with torch.inference_mode():
-                draws = torch.stack(
-                    [_drawn(bridge, batch, regressed, local, noise).image for _ in range(_LEVEL_SAMPLES)]
-                )
+                starts = paired_noise(regressed.shape, _LEVEL_SAMPLES, noise)
+                draws = torch.stack([_drawn(bridge, batch, regressed, local, start).image for start in starts])
             totals.append({"x": batch.target, "regressed": regressed, "draws": draws})
         level = level_name("denoise" if scale == 1.0 else "superres", scale)
         return _figures(level, totals, floor=0.05 if recipe.modality == "MR" else -0.5)
 
 
 def _drawn(
-    bridge: Bridge, batch: OperatorBatch, regressed: torch.Tensor, local: torch.Tensor, noise: torch.Generator
+    bridge: Bridge, batch: OperatorBatch, regressed: torch.Tensor, local: torch.Tensor, noise: torch.Tensor
 ) -> Draw:
     """One sample of a training batch; every item is consistent with A of its own input."""
     linear = batch.linear
     if linear is None:
-        return sample(bridge, batch.given, regressed, local, steps=STEPS, generator=noise)
+        return sample(bridge, batch.given, regressed, local, steps=STEPS, noise=noise)
     centre = bridge.config.slices // 2
     lifted = batch.given[:, centre : centre + 1].movedim(1, -1)
     measured = linear.forward(lifted)
@@ -175,7 +174,7 @@ def _drawn(
         moved = linear.pinv(measured - linear.forward(estimate.movedim(1, -1))).movedim(-1, 1)
         return estimate + torch.tensor(weights).view(-1, 1, 1, 1) * moved
 
-    return sample(bridge, batch.given, regressed, local, steps=STEPS, generator=noise, consistent=consistent)
+    return sample(bridge, batch.given, regressed, local, steps=STEPS, noise=noise, consistent=consistent)
 
 
 def _figures(level: str, parts: list[Mapping[str, torch.Tensor]], *, floor: float) -> LevelFigures:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medsr.models.bridge import STEPS, BridgeSettings, bridge_input, residual_scale, scale_features
-from medsr.restore.sampler import sample, step_weight
+from medsr.restore.sampler import paired_noise, sample, step_weight
 
 
 def _predict(x: torch.Tensor) -> torch.Tensor:
@@ -20,7 +20,14 @@ def test_our_sampler_equals_flow_match_euler() -> None:
     schedulers = pytest.importorskip("diffusers.schedulers.scheduling_flow_match_euler_discrete")
     given, regressed = torch.randn(2, 6, 16, 12), torch.randn(2, 1, 16, 12)
     scale = torch.rand(2, 1, 16, 12) + 0.1
-    ours = sample(_predict, given, regressed, scale, steps=STEPS, generator=torch.Generator().manual_seed(3))
+    ours = sample(
+        _predict,
+        given,
+        regressed,
+        scale,
+        steps=STEPS,
+        noise=torch.randn(regressed.shape, generator=torch.Generator().manual_seed(3)),
+    )
     scheduler = schedulers.FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0)
     scheduler.set_timesteps(sigmas=list(STEPS))
     moved = torch.randn(regressed.shape, generator=torch.Generator().manual_seed(3))
@@ -40,7 +47,7 @@ def test_a_perfect_prediction_is_reached_from_any_noise() -> None:
             regressed,
             scale,
             steps=STEPS,
-            generator=torch.Generator().manual_seed(seed),
+            noise=torch.randn(truth.shape, generator=torch.Generator().manual_seed(seed)),
         ).image
         for seed in (0, 1)
     ]
@@ -57,7 +64,7 @@ def test_the_image_is_consistent_and_the_estimate_is_not() -> None:
         regressed,
         scale,
         steps=STEPS,
-        generator=torch.Generator().manual_seed(0),
+        noise=torch.randn(regressed.shape, generator=torch.Generator().manual_seed(0)),
         consistent=lambda x, _: x - x.mean() + 5.0,
     )
     assert float(drawn.image.mean()) == pytest.approx(5.0, abs=1e-5)
@@ -93,3 +100,12 @@ def test_settings_survive_the_way_through_json() -> None:
     assert BridgeSettings.from_record(settings.to_record()) == settings
     assert settings.multiplier("denoise") == 1.5
     assert settings.multiplier("superres@2") == 1.0
+
+
+def test_noise_comes_in_pairs_of_opposite_sign_and_is_white() -> None:
+    drawn = list(paired_noise((1, 1, 64, 64), 5, torch.Generator().manual_seed(0)))
+    assert len(drawn) == 5
+    torch.testing.assert_close(drawn[0], -drawn[1])
+    torch.testing.assert_close(drawn[2], -drawn[3])
+    assert abs(float((drawn[0] * drawn[2]).mean())) < 0.06
+    assert float(drawn[4].std()) == pytest.approx(1.0, abs=0.05)
