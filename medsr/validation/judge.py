@@ -23,7 +23,7 @@ from medsr.validation.r3_audit import Audit, audit
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
 from medsr.validation.r9_probe import probe_result
 from medsr.validation.residual import Measurement, Residuals, SliceResidual
-from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum
+from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum, square_variance, window_variance
 
 __all__ = ["CHANNELS", "judge"]
 
@@ -142,13 +142,16 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
     modality = measurement.volume.modality
     agreement, audited = GlobalAgreement(modality, largest), GlobalAgreement(modality, largest)
     local = LocalAgreement(spectrum, modality=modality, largest_bias=largest)
+    square = square_variance(spectrum)
     maps: dict[int, npt.NDArray[np.float32]] = {}
     worst: dict[int, float] = {}
     for index in range(measurement.count):
         item = sample.pop(index, None) or residuals.slice(index)
         left = fit.subtracted(item, identity=identity) if fit else item
-        agreement.add(item, spectrum)
-        audited.add(left, spectrum)
+        if item.judgeable:
+            variance = window_variance(spectrum, item.mask)
+            agreement.add_with(item, variance, square)
+            audited.add_with(left, variance, square)
         local.add(left)
         scanned = scan.scan(left)
         tally.add(left, scanned)
