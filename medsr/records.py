@@ -29,6 +29,7 @@ __all__ = [
     "Judgement",
     "ModelIdentity",
     "NoiseLevel",
+    "ProbeDisc",
     "Restoration",
     "Task",
     "Verdict",
@@ -74,6 +75,24 @@ class ModelIdentity:
     precision: str = "fp32"
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeDisc:
+    """One disc that was added to the scan as A L and restored again with the same seed.
+
+    Parameters
+    ----------
+    place : (i, j, k) of its centre on the restored grid.
+    diameter_mm : of the disc; dprime : its detectability in the scan; sign : +1 brighter, -1 darker.
+    kept : <x1 - x0, L> / <L, L>, the share of its contrast that the restoration shows: 1 is all, 0 is none.
+    """
+
+    place: tuple[int, int, int]
+    diameter_mm: float
+    dprime: float
+    sign: int
+    kept: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Restoration:
     """A restored image with the evidence the gate judges it by.
@@ -90,6 +109,7 @@ class Restoration:
     model : None for a candidate of unknown making.
     noise : of the measurement.
     spread : (I, J, K) sd of the samples, or None.
+    probe : discs that were planted into the scan and restored again, or None where nobody did.
     synthetic_slices : indices along the slice axis that no measurement supports.
     timings : seconds per stage.
     resources : facts on memory, threads, tiles.
@@ -107,6 +127,7 @@ class Restoration:
     model: ModelIdentity | None
     noise: NoiseLevel
     spread: FloatArray | None = None
+    probe: tuple[ProbeDisc, ...] | None = None
     synthetic_slices: tuple[int, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     resources: Mapping[str, object] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,12 +21,13 @@ from medsr.validation.r2_local import THRESHOLD as WINDOW_THRESHOLD
 from medsr.validation.r2_local import LocalAgreement
 from medsr.validation.r3_audit import Audit, audit
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
+from medsr.validation.r9_probe import probe_result
 from medsr.validation.residual import Measurement, Residuals, SliceResidual
-from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum
+from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum, square_variance, window_variance
 
 __all__ = ["CHANNELS", "judge"]
 
-CHANNELS = ("R1", "R2", "R3", "R4", "R1w", "R4w")
+CHANNELS = ("R1", "R2", "R3", "R4", "R9", "R1w", "R4w")
 """Built channels: on the estimate before projection, and R1 and R4 again (w) on the written pixels."""
 
 _SPECTRUM_SLICES = 24
@@ -74,7 +75,8 @@ def _judge(restoration: Restoration) -> Judgement:
         before = _Examined(tuple(replace(item, name=item.name.removesuffix("w")) for item in written.channels), ())
     else:
         before = _examine(measurement, restoration.estimate, "", white=white)
-    channels = before.channels + tuple(item for item in written.channels if item.name in CHANNELS)
+    again = tuple(item for item in written.channels if item.name in CHANNELS)
+    channels = (*before.channels, probe_result(restoration.probe), *again)
     findings = merged(before.findings, written.findings)
     shown = shown_slices(restoration, findings)
     energy, supplied_maps = supplied(restoration, shown)
@@ -130,19 +132,26 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
     identity = restoration.operator.linear.kind == "identity"
     sample = _sample(residuals, _AUDIT_SLICES if white else _SPECTRUM_SLICES)
     fit = audit(list(sample.values())[:: max(1, len(sample) // _AUDIT_SLICES)], identity=identity)
-    spectrum = _spectrum(measurement, sample, white=white)
-    scan, tally = Scan(measurement.plane_shape, spectrum, level_air=measurement.volume.modality == "MR"), ScanTally()
+    parts = [fit.subtracted(item, identity=identity) if fit else item for item in sample.values()]
+    spectrum = _spectrum(measurement, parts, white=white)
     largest = _largest_bias(restoration)
+    checked = _audit_result(f"R3{suffix}", fit, restoration, largest)
+    # What an audit takes off the body it takes off the air, too, where it need not be true.
+    level_air = measurement.volume.modality == "MR" or checked.status == "held"
+    scan, tally = Scan(measurement.plane_shape, spectrum, level_air=level_air), ScanTally()
     modality = measurement.volume.modality
     agreement, audited = GlobalAgreement(modality, largest), GlobalAgreement(modality, largest)
     local = LocalAgreement(spectrum, modality=modality, largest_bias=largest)
+    square = square_variance(spectrum)
     maps: dict[int, npt.NDArray[np.float32]] = {}
     worst: dict[int, float] = {}
     for index in range(measurement.count):
         item = sample.pop(index, None) or residuals.slice(index)
         left = fit.subtracted(item, identity=identity) if fit else item
-        agreement.add(item, spectrum)
-        audited.add(left, spectrum)
+        if item.judgeable:
+            variance = window_variance(spectrum, item.mask)
+            agreement.add_with(item, variance, square)
+            audited.add_with(left, variance, square)
         local.add(left)
         scanned = scan.scan(left)
         tally.add(left, scanned)
@@ -154,7 +163,7 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
     channels = (
         agreement.result(f"R1{suffix}", note, audited=audited),
         local.result(f"R2{suffix}", note),
-        _audit_result(f"R3{suffix}", fit, restoration, largest),
+        checked,
         tally.result(f"R4{suffix}", note),
     )
     return _Examined(channels, findings_of(tally.peaks, restoration, channel=f"R4{suffix}"), maps)
@@ -164,11 +173,11 @@ def _sample(residuals: Residuals, most: int) -> dict[int, SliceResidual]:
     return {item.index: item for item in residuals.slices(_spread_over(residuals.measurement.count, most))}
 
 
-def _spectrum(measurement: Measurement, sample: Mapping[int, SliceResidual], *, white: bool) -> Spectrum:
+def _spectrum(measurement: Measurement, sample: Iterable[SliceResidual], *, white: bool) -> Spectrum:
     shape = measurement.plane_shape
     if white:
         return np.ones((shape[0], shape[1] // 2 + 1))
-    return radial_spectrum(((item.u, item.mask) for item in sample.values()), shape)
+    return radial_spectrum(((item.u, item.mask) for item in sample), shape)
 
 
 def _audit_result(name: str, fit: Audit | None, restoration: Restoration, largest: float) -> ChannelResult:

@@ -52,16 +52,19 @@ class GlobalAgreement:
 
     def add(self, item: SliceResidual, spectrum: npt.NDArray[np.float64]) -> None:
         """Take in one slice; `spectrum` is the noise power in rfft2 layout, mean 1."""
-        if not item.judgeable:
-            return
+        if item.judgeable:
+            self.add_with(item, window_variance(spectrum, item.mask), square_variance(spectrum))
+
+    def add_with(self, item: SliceResidual, mean_variance: float, square: float) -> None:
+        """Take in one slice whose variances are known: of the mean of u, and n times that of the mean of u^2."""
         count = int(item.mask.sum())
         u = item.u[item.mask].astype(np.float64)
         self._count += count
         self._residual += float(item.residual[item.mask].astype(np.float64).sum())
         self._u += float(u.sum())
         self._square += float((u**2).sum())
-        self._mean_variance += window_variance(spectrum, item.mask) * count**2
-        self._square_variance += square_variance(spectrum) * count
+        self._mean_variance += mean_variance * count**2
+        self._square_variance += square * count
 
     def result(self, name: str, note: str, *, audited: GlobalAgreement | None = None) -> ChannelResult:
         """The channel: value is the worst of mean residual and mean u^2 over their bounds, where significant.

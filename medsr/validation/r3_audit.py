@@ -26,6 +26,7 @@ _INSTRUMENT_PX = {True: 3.0, False: 1.5}
 _LINEAR = (0, 1)
 _EROSION = 3
 _LARGEST_CONDITION = 1e3
+_GROUPS, _BLOCK_PX = 16, 32
 _PSF_FWHM_PX = 1.0
 _FWHM_SQUARED = 8 * math.log(2)
 _TERMS = 6
@@ -92,6 +93,7 @@ class Audit:
         """Coefficients that an operator may be blamed for: significant, and none that a restorer makes by smoothing."""
         allowed = np.array([True, not identity, not identity, True, True, not identity and self.coefficients[5] > 0])
         significant = np.abs(self.coefficients) > _SIGNIFICANCE * self.errors
+        significant[0] |= (allowed & significant)[1:3].any()  # gain and curve have a mean of their own
         return np.where(allowed & significant, self.coefficients, 0.0)
 
     def subtracted(self, item: SliceResidual, *, identity: bool) -> SliceResidual:
@@ -147,6 +149,8 @@ def audit(items: Iterable[SliceResidual], *, identity: bool) -> Audit | None:
     """Fit over the body of some slices, weighted by their noise; None where there is too little to fit.
 
     The identity is fitted by offset and shift. Terms that a flat image cannot tell from each other are left out.
+    Errors are those of a jackknife over 16 groups of 32 px blocks: correlated noise widens them, and what rests on one
+    place, as a lesion does, is not significant.
     """
     chosen = [(item, _inside(item)) for item in items if item.judgeable]
     chosen = [(item, inside) for item, inside in chosen if inside.any()]
@@ -155,7 +159,7 @@ def audit(items: Iterable[SliceResidual], *, identity: bool) -> Audit | None:
     signal = np.concatenate([item.predicted[inside].astype(np.float64) for item, inside in chosen])
     centre, scale = float(signal.mean()), max(float(signal.std()), 1e-6)
     largest = np.zeros(_TERMS)
-    cross, moment, square = np.zeros((_TERMS, _TERMS)), np.zeros(_TERMS), np.zeros((_TERMS, _TERMS))
+    cross, moment = np.zeros((_GROUPS, _TERMS, _TERMS)), np.zeros((_GROUPS, _TERMS))
     for item, inside in chosen:
         weights = 1 / item.sigma[inside].astype(np.float64)
         smooth = ndimage.gaussian_filter(item.predicted, _INSTRUMENT_PX[identity])
@@ -164,31 +168,41 @@ def audit(items: Iterable[SliceResidual], *, identity: bool) -> Audit | None:
         )
         largest = np.maximum(largest, np.abs(terms).max(1))
         terms, instruments = terms * weights, instruments * weights
-        cross += instruments @ terms.T
-        square += instruments @ instruments.T
-        moment += instruments @ (item.residual[inside] * weights)
+        scaled, groups = item.residual[inside] * weights, _groups(inside)
+        for group in range(_GROUPS):
+            mine = groups == group
+            cross[group] += instruments[:, mine] @ terms[:, mine].T
+            moment[group] += instruments[:, mine] @ scaled[mine]
+    empty = Audit(np.zeros(_TERMS), np.full(_TERMS, np.inf), centre, scale, largest)
     for used in ([0, 3, 4],) if identity else (list(range(_TERMS)), [0, 3, 4]):
-        if _well_conditioned(cross[np.ix_(used, used)]):
-            return _solved(
-                cross, square, moment, used, Audit(np.zeros(_TERMS), np.zeros(_TERMS), centre, scale, largest)
-            )
-    return _solved(cross, square, moment, [0], Audit(np.zeros(_TERMS), np.zeros(_TERMS), centre, scale, largest))
+        fit = _solved(cross, moment, used, empty)
+        if fit is not None:
+            return fit
+    return _solved(cross, moment, [0], empty)
 
 
 def _solved(
-    cross: npt.NDArray[np.float64],
-    square: npt.NDArray[np.float64],
-    moment: npt.NDArray[np.float64],
-    used: list[int],
-    empty: Audit,
-) -> Audit:
-    """The fit of the terms in `used`; the others are 0 with an error without bound."""
+    cross: npt.NDArray[np.float64], moment: npt.NDArray[np.float64], used: list[int], empty: Audit
+) -> Audit | None:
+    """The fit of the terms in `used`; the others are 0 with an error without bound. None where terms are alike."""
     chosen = np.ix_(used, used)
-    inverse = np.linalg.inv(cross[chosen])
+    wholes = [cross.sum(0) - part for part in (np.zeros_like(cross[0]), *cross)]
+    sums = [moment.sum(0) - part for part in (np.zeros_like(moment[0]), *moment)]
+    if not all(_well_conditioned(whole[chosen]) for whole in wholes):
+        return None
+    fits = np.array([np.linalg.solve(whole[chosen], part[used]) for whole, part in zip(wholes, sums, strict=True)])
+    spread = fits[1:] - fits[1:].mean(0)
     coefficients, errors = np.zeros(_TERMS), np.full(_TERMS, np.inf)
-    coefficients[used] = inverse @ moment[used]
-    errors[used] = np.sqrt(np.maximum(np.diag(inverse @ square[chosen] @ inverse.T), 0))
+    coefficients[used] = fits[0]
+    errors[used] = np.sqrt((_GROUPS - 1) / _GROUPS * (spread**2).sum(0))
     return replace(empty, coefficients=coefficients, errors=errors)
+
+
+def _groups(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Group of each pixel inside: blocks of 32 px, neighbours in different groups."""
+    rows, columns = np.nonzero(inside)
+    blocks: npt.NDArray[np.intp] = (4 * (rows // _BLOCK_PX % 4) + columns // _BLOCK_PX % 4) % _GROUPS
+    return blocks
 
 
 def _well_conditioned(matrix: npt.NDArray[np.float64]) -> bool:

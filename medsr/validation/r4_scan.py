@@ -107,14 +107,17 @@ class Scan:
         inside = np.flatnonzero(item.mask)
         sample = inside[:: max(1, inside.size // _SPREAD_SAMPLE)]
         best, scale = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.int8)
+        size = np.zeros(self.shape, np.float32)
         spreads = []
         for number, template in enumerate(self._templates):
             z = fft.irfft2(spectrum * template, self.shape)
             if sample.size:
                 spreads.append(_spread(z.ravel()[sample]))
-            larger = np.abs(z) > np.abs(best)
-            best[larger] = z[larger]
-            scale[larger] = number
+            magnitude = np.abs(z)
+            larger = magnitude > size
+            np.copyto(size, magnitude, where=larger)
+            np.copyto(best, z, where=larger)
+            np.copyto(scale, np.int8(number), where=larger)
         best[~item.mask] = 0
         broken = not spreads or not all(math.isfinite(value) for value in spreads)
         spread = math.nan if broken else float(np.median(spreads))
@@ -132,7 +135,7 @@ class Scan:
         clipped = np.clip(item.u, -bound, bound)
         outside = ~item.mask
         if self.level_air and outside.any():
-            clipped[outside] -= (_local_mean(clipped, outside) - _local_mean(clipped, item.mask))[outside]
+            np.subtract(clipped, _step_at_rim(clipped, item.mask), out=clipped, where=outside)
         white: npt.NDArray[np.complex64] = fft.rfft2(clipped) * self.whitening
         return white
 
@@ -197,18 +200,25 @@ class ScanTally:
         return ChannelResult(name, "range", status, value, THRESHOLD, p, may="verify", note=f"{words}; {note}")
 
 
-def _local_mean(values: Map, inside: npt.NDArray[np.bool_]) -> Map:
-    """Mean of the values `inside` within some 12 px, of all of them where none is near; smooth, on the whole grid."""
+def _step_at_rim(values: Map, mask: npt.NDArray[np.bool_]) -> Map:
+    """Local mean outside the mask minus that inside, smooth, on the whole grid."""
+    step = _block_mean(values, ~mask) - _block_mean(values, mask)
+    whole = np.repeat(np.repeat(step, _BLOCK, 0), _BLOCK, 1)[: values.shape[0], : values.shape[1]]
+    smooth: Map = ndimage.uniform_filter(whole, _BLOCK, mode="nearest")
+    return smooth
+
+
+def _block_mean(values: Map, inside: npt.NDArray[np.bool_]) -> Map:
+    """Mean of the values `inside` within some 12 px, of all of them where none is near; on blocks of 4 px."""
     rows, columns = (-(-size // _BLOCK) * _BLOCK for size in values.shape)
     padded = np.zeros((2, rows, columns), np.float32)
-    padded[0, : values.shape[0], : values.shape[1]] = np.where(inside, values, 0)
+    np.copyto(padded[0, : values.shape[0], : values.shape[1]], values, where=inside)
     padded[1, : values.shape[0], : values.shape[1]] = inside
     blocks = padded.reshape(2, rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).mean((2, 4))
     total, weight = ndimage.gaussian_filter(blocks, (0, _MEAN_BLOCKS, _MEAN_BLOCKS))
     overall = total.sum() / max(weight.sum(), _FAR)
-    mean = np.repeat(np.repeat((total + _FAR * overall) / (weight + _FAR), _BLOCK, 0), _BLOCK, 1)
-    smooth: Map = ndimage.uniform_filter(mean, _BLOCK, mode="nearest")[: values.shape[0], : values.shape[1]]
-    return smooth
+    mean: Map = ((total + _FAR * overall) / (weight + _FAR)).astype(np.float32)
+    return mean
 
 
 def _spread(values: Map) -> float:

@@ -11,6 +11,9 @@ from medsr.resources import data_root
 from medsr.validation.judge import CHANNELS
 from medsr.validation.policy import _parsed, load_policy
 
+OPTIONAL = {"R9"}
+"""Judged wherever somebody ran the probe; the pipeline does not run it for every scan."""
+
 GOOD = """
 name = "site"
 version = "1"
@@ -25,7 +28,7 @@ denoise = ["R1", "R4"]
 
 
 @pytest.mark.parametrize("name", ["clinical", "research"])
-def test_shipped_policies_require_every_built_channel(name):
+def test_shipped_policies_require_every_channel_that_always_has_evidence(name):
     """For the tasks that are restored so far, and hashed as the file stands."""
     policy = load_policy(name)
     assert (
@@ -33,7 +36,7 @@ def test_shipped_policies_require_every_built_channel(name):
         == hashlib.sha256((data_root("validation") / "policies" / f"{name}.toml").read_bytes()).hexdigest()
     )
     assert set(policy.required) >= {"denoise", "superres"}
-    assert all(set(channels) == set(CHANNELS) for channels in policy.required.values())
+    assert all(set(channels) == set(CHANNELS) - OPTIONAL for channels in policy.required.values())
 
 
 def test_only_research_waives_the_lack_of_calibration():
