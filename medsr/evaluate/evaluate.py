@@ -101,7 +101,8 @@ def evaluate(
             if keep and rows:
                 keep(found)
     found.repeats.extend(repeat_rows(scans, slices=request.slices, log=log))
-    found.draws.extend(_draws(scans, request, done.draws if done else (), log=log))
+    earlier = done.draws if done else ()
+    found.draws.extend(_draws(scans, request, earlier, log=log) if request.draws else earlier)
     found.skipped.extend(said)
     for line in [f"refused {entry.name}: {entry.code}" for entry in refused] + found.skipped:
         log(line)

@@ -118,7 +118,7 @@ def _level(rows: Sequence[Row], level: str) -> list[str]:
 def _method_table(rows: Sequence[Row], level: str) -> list[str]:
     bias, error = ("flat bias %", "RMSE %") if level.startswith("MR") else ("flat bias HU", "RMSE HU")
     lines = [
-        f"| method | {_unit(level)} | worst slice | {error} | SSIM | HaarPSI | gradient | {bias} | CPU s | MB | n | at |",
+        f"| method | {_unit(level)} | worst | {error} | SSIM | HaarPSI | gradient | {bias} | CPU s | MB | n | at |",
         "|---" * 12 + "|",
     ]
     for method in dict.fromkeys(row.method for row in rows):
