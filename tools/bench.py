@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MEDSR = (sys.executable, "-m", "medsr.cli.main")
 TRAIN_MR = ("ljms_p12_s1_t1w", "ds0011_03_t1", "uih_a_t1_1mm_top", "prostatex_0000_t2_tra")
-TRAIN_CT = ("lidc0001_a", "thcaA4MA_liver", "lungdxA0002")
+TRAIN_CT = ("a027284_a", "tcga-17-z031_a", "tcga-51-6867_a")
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,15 @@ class Bench:
 def benches(data: Path) -> dict[str, Bench]:
     """Every command, in the order in which later ones use what earlier ones wrote."""
     only = [part for name in (*TRAIN_MR, *TRAIN_CT) for part in ("--only", name)]
-    train, dev = ((str(data / part / "mri"), str(data / part / "ct")) for part in ("train", "dev"))
+    train = (str(data / "train" / "mri"), str(data / "train" / "ct" / "single"))
+    dev = (str(data / "dev" / "mri"), str(data / "dev" / "ct"))
     peers, evaluation = "validation/evaluation/peers.toml", "docs/evaluation.md"
     tune = (*MEDSR, "evaluate", *train, "--tune", "--slices", "1", "--window", "96", "--peers", "all", *only)
     run = (*MEDSR, "evaluate", *dev, "--slices", "2", "--window", "160", "--peers", "all", "--best-nlm", "--resume")
     return {
         "peers": Bench(peers, (*tune, "-o", peers)),
         "evaluation": Bench(evaluation, (*run, "--draws", "10", "-o", evaluation)),
-        "memory": Bench("docs/memory.md", (sys.executable, "tools/measure_memory.py"), scans=False),
+        "memory": Bench("the terminal", (sys.executable, "tools/measure_memory.py"), scans=False),
     }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medsr.errors import UsageError
-from medsr.evaluate.evaluate import Evaluation, EvaluationRequest, evaluate
+from medsr.evaluate.draws import DrawRow
+from medsr.evaluate.evaluate import Earlier, Evaluation, EvaluationRequest, evaluate
 from medsr.evaluate.figure import figure_svg
 from medsr.evaluate.judge import Row
 from medsr.evaluate.levels import levels_named
@@ -19,7 +20,7 @@ from medsr.evaluate.tune import tune_folders
 from medsr.models import catalogue
 from medsr.resources import write_bytes
 
-__all__ = ["EvaluateRequest", "evaluate_files", "rows_done", "tune_file"]
+__all__ = ["EvaluateRequest", "earlier_run", "evaluate_files", "tune_file"]
 
 Log = Callable[[str], None]
 
@@ -64,7 +65,7 @@ def evaluate_files(request: EvaluateRequest, *, log: Log) -> tuple[str, dict[str
         window=request.window,
     )
     output = request.output
-    done = rows_done(output.with_suffix(".json"), wanted) if output and request.resume else {}
+    done = earlier_run(output.with_suffix(".json"), wanted) if output and request.resume else None
     found = evaluate(wanted, log=log, done=done, keep=lambda part: _keep(part, request))
     text, record = markdown(found, command=request.command), document(found, command=request.command)
     if output is not None:
@@ -74,24 +75,23 @@ def evaluate_files(request: EvaluateRequest, *, log: Log) -> tuple[str, dict[str
     return text, record
 
 
-def rows_done(path: Path, wanted: EvaluationRequest) -> dict[tuple[str, str], dict[str, Row]]:
-    """Rows of an earlier run by (scan, level) and method, where the same pixels were judged.
+def earlier_run(path: Path, wanted: EvaluationRequest) -> Earlier:
+    """What an earlier run left in its JSON document, where the same pixels were judged.
 
-    A bundle's row counts only if the bundle installed today has the same weights, a peer's only at its setting.
+    A bundle's figures count only if the bundle installed today has the same weights, a peer's only at its setting.
     """
-    if not path.is_file():
-        return {}
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if (record.get("slices"), record.get("window")) != (wanted.slices, wanted.window):
-        return {}
-    installed = {bundle.sha256[:12] for bundle in catalogue.installed()}
+        return Earlier({})
+    installed = {"", *(bundle.sha256[:12] for bundle in catalogue.installed())}
     groups: dict[tuple[str, str], dict[str, Row]] = {}
     for entry in record["rows"]:
         row = Row(**entry)
         tuned = wanted.choice.settings.get((row.level, row.method))
-        if (not row.bundle or row.bundle in installed) and (tuned is None or tuned.words() == row.setting):
+        if row.bundle in installed and (tuned is None or tuned.words() == row.setting):
             groups.setdefault((row.case, row.level), {})[row.method] = row
-    return groups
+    draws = [DrawRow(**entry) for entry in record.get("draws", [])]
+    return Earlier(groups, [row for row in draws if row.bundle in installed])
 
 
 def tune_file(request: EvaluateRequest, *, log: Log) -> str:

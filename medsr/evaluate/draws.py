@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +47,7 @@ class DrawRow:
     frequency : mean frequency of the noise power spectrum over that of the input: below 1, the noise left is blotchier.
     bias : mean over draws and flat places of output minus noise-free slice; HU or % of q.
     kept : share of the contrast of inserted discs of d' 8, by their diameter in pixels.
+    bundle : start of the weights' hash, empty for peers.
     """
 
     case: str
@@ -57,6 +58,7 @@ class DrawRow:
     frequency: float
     bias: float
     kept: Mapping[str, float]
+    bundle: str = ""
 
 
 def draw_rows(
@@ -66,35 +68,40 @@ def draw_rows(
     draws: int,
     window: int | None,
     settings: Mapping[tuple[str, str], Setting],
+    done: Sequence[DrawRow] = (),
     log: Callable[[str], None],
 ) -> list[DrawRow]:
     """Every denoising level of a scan's modality, on its middle slice with two neighbours a side.
 
     Beside the input and the bundles runs non-local means: thirty restorations a level are hours for slower peers.
-    `window` as in :func:`medsr.evaluate.cases.cases_of`, for MR; CT noise is made of whole slices.
+    What `done` holds with as many draws is not run again. `window` as in :func:`medsr.evaluate.cases.cases_of`, for
+    MR; CT noise is made of whole slices.
     """
     rows = []
     for level in levels:
         if level.task != "denoise" or level.modality != scan.volume.modality:
             continue
         case = next(cases_of(scan, (level,), slices=1, window=window if level.modality == "MR" else None))
-        experiment = Experiment(case, draws)
-        for name, run in _methods(case, settings):
-            row = experiment.row(name, run)
-            log(f"{scan.name}, {level.name}, {name}: noise {row.noise_left:.2f}, kept {dict(row.kept)}")
-            rows.append(row)
+        have = {row.method: row for row in done if (row.case, row.level, row.draws) == (scan.name, level.name, draws)}
+        methods = list(_methods(case, settings))
+        experiment = Experiment(case, draws) if any(name not in have for name, _, _ in methods) else None
+        for name, bundle, run in methods:
+            if experiment is not None and name not in have:
+                have[name] = replace(experiment.row(name, run), bundle=bundle)
+                log(f"{scan.name}, {level.name}, {name}: noise {have[name].noise_left:.2f}, kept {have[name].kept}")
+            rows.append(have[name])
     return rows
 
 
-def _methods(case: Case, settings: Mapping[tuple[str, str], Setting]) -> Iterator[tuple[str, Run]]:
-    """The input, non-local means and bundles, each as a function of a noisy slab."""
-    yield "input", lambda volume: stack_of(volume.values, volume)
+def _methods(case: Case, settings: Mapping[tuple[str, str], Setting]) -> Iterator[tuple[str, str, Run]]:
+    """Name, hash of the weights, and run of the input, of non-local means and of bundles."""
+    yield "input", "", lambda volume: stack_of(volume.values, volume)
     setting, _ = setting_for(NLM, case.level.name, settings, problem=Problem.of(case))
-    yield NLM.name, _classical(case, NLM, setting)
+    yield NLM.name, "", _classical(case, NLM, setting)
     for method in METHODS:
         bundle = bundle_for(case.level, method)
         if bundle is not None:
-            yield bundle.name, _restored(RestoreRequest("denoise", method=method), bundle)
+            yield bundle.name, bundle.sha256[:12], _restored(RestoreRequest("denoise", method=method), bundle)
 
 
 def _classical(case: Case, peer: Peer, setting: Setting) -> Run:

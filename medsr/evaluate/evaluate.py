@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from medsr.evaluate.peers.problem import Problem
 from medsr.evaluate.repeats import RepeatRow, repeat_rows
 from medsr.evaluate.scans import EvaluationScan, Refused, read_folder
 
-__all__ = ["Evaluation", "EvaluationRequest", "evaluate"]
+__all__ = ["Earlier", "Evaluation", "EvaluationRequest", "evaluate"]
 
 Log = Callable[[str], None]
 
@@ -61,18 +61,26 @@ class EvaluationRequest:
     window: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier run left: rows by method of (scan, level), and draws."""
+
+    rows: Mapping[tuple[str, str], Mapping[str, Row]]
+    draws: Sequence[DrawRow] = ()
+
+
 def evaluate(
     request: EvaluationRequest,
     *,
     log: Log,
-    done: Mapping[tuple[str, str], Mapping[str, Row]] | None = None,
+    done: Earlier | None = None,
     keep: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
     """Evaluate every scan of the folders at every level of its modality.
 
     Parameters
     ----------
-    done : rows by method of (scan, level) that an earlier run left; they are not run again.
+    done : what an earlier run left; it is not run again, and methods that are not asked for keep their rows.
     keep : called with what there is after each case, so that a long run can be taken up again.
 
     Raises
@@ -87,13 +95,14 @@ def evaluate(
     plans[REAL_LOW_DOSE] = planned(_low_dose_level(), request.choice, log=said.setdefault)
     for scan in scans:
         for level in _levels_of(scan, request):
-            have = dict((done or {}).get((scan.name, level.name), {}))
+            have = dict(done.rows.get((scan.name, level.name), {})) if done else {}
             rows = _case_rows(scan, level, plans[level.name], have, request, scans, log=log)
             found.rows.extend(rows)
             if keep and rows:
                 keep(found)
     found.repeats.extend(repeat_rows(scans, slices=request.slices, log=log))
-    found.draws.extend(_draws(scans, request, log=log))
+    earlier = done.draws if done else ()
+    found.draws.extend(_draws(scans, request, earlier, log=log) if request.draws else earlier)
     found.skipped.extend(said)
     for line in [f"refused {entry.name}: {entry.code}" for entry in refused] + found.skipped:
         log(line)
@@ -109,7 +118,9 @@ def _read(request: EvaluationRequest) -> tuple[list[EvaluationScan], list[Refuse
     return scans, refused
 
 
-def _draws(scans: list[EvaluationScan], request: EvaluationRequest, *, log: Log) -> Iterator[DrawRow]:
+def _draws(
+    scans: list[EvaluationScan], request: EvaluationRequest, done: Sequence[DrawRow], *, log: Log
+) -> Iterator[DrawRow]:
     """On the first scan in the domain of each modality."""
     for modality in ("MR", "CT") if request.draws else ():
         first = next((scan for scan in scans if scan.role == "domain" and scan.volume.modality == modality), None)
@@ -120,6 +131,7 @@ def _draws(scans: list[EvaluationScan], request: EvaluationRequest, *, log: Log)
                 draws=request.draws,
                 window=request.window,
                 settings=request.choice.settings,
+                done=done,
                 log=log,
             )
 
@@ -147,7 +159,7 @@ def _case_rows(
     *,
     log: Log,
 ) -> list[Row]:
-    """Rows of one scan at one level, in order; methods that `have` holds are not run again."""
+    """Rows of one scan at one level, bundles last; methods that `have` holds are not run again."""
     missing = [name for name in names if name not in have]
     if missing:
         case = _case(scan, level, request, scans)
@@ -160,7 +172,8 @@ def _case_rows(
             except MedsrError as error:
                 log(f"{name} failed on {scan.name} at {level.name}: {error}")
         log(f"{scan.name}, {level.name}: " + ", ".join(f"{n} {have[n].score:.2f}" for n in missing if n in have))
-    return [have[name] for name in names if name in have]
+    order = dict.fromkeys([*(name for name in have if not have[name].bundle), *names])
+    return [have[name] for name in order if name in have]
 
 
 def _case(scan: EvaluationScan, level: Level, request: EvaluationRequest, scans: list[EvaluationScan]) -> Case | None:

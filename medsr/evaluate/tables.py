@@ -27,12 +27,13 @@ _GROUPS = (
 _HOW = """\
 Every method is given the same degraded scan, its operator and the noise that was added, and two context slices on
 either side of the judged ones; seeds are fixed by subject and level. MR: PSNR in the foreground, its peak the 99.9th
-percentile q of the reference. CT dose: excess error, sqrt(error^2 - floor^2), the floor being what the reference's own
-noise makes unavoidable; else RMSE in the body. x2 and x4 of MR are made from references whose interpolated frequencies
-were cut away. SSIM and HaarPSI on fixed windows; gradient energy over that of the reference without its noise (1 is as
-sharp); bias in flat places; CPU seconds a slice; peak memory of the process. Intervals: none below 6 subjects, where
-every difference is printed; paired t from 6; bootstrap over subjects from 15. An asterisk marks a scan on which a
-bundle lost to its input. Peers run at settings tuned on training scans (validation/evaluation/peers.toml)."""
+percentile q of the reference. CT dose: excess error, sqrt(error^2 - floor^2), the floor being what the reference's
+own noise makes unavoidable if it is as large as estimated (0.00 is an error under that floor); else RMSE in the body.
+x2 and x4 of MR are made from references whose interpolated frequencies were cut away. SSIM and HaarPSI on fixed
+windows; gradient energy over that of the reference without its noise (1 is as sharp); bias in flat places; CPU
+seconds a slice; peak memory of the process. Intervals: none below 6 subjects, where every difference is printed;
+paired t from 6; bootstrap over subjects from 15. An asterisk marks a scan on which a bundle lost to its input. Peers
+run at settings tuned on training scans (validation/evaluation/peers.toml)."""
 _INPUTS = ("input", "A+ y", "linear")
 
 
@@ -115,10 +116,10 @@ def _level(rows: Sequence[Row], level: str) -> list[str]:
 
 
 def _method_table(rows: Sequence[Row], level: str) -> list[str]:
-    bias = "flat bias %" if level.startswith("MR") else "flat bias HU"
+    bias, error = ("flat bias %", "RMSE %") if level.startswith("MR") else ("flat bias HU", "RMSE HU")
     lines = [
-        f"| method | {_unit(level)} | worst slice | SSIM | HaarPSI | gradient | {bias} | CPU s | MB | n | setting |",
-        "|---" * 11 + "|",
+        f"| method | {_unit(level)} | worst | {error} | SSIM | HaarPSI | gradient | {bias} | CPU s | MB | n | at |",
+        "|---" * 12 + "|",
     ]
     for method in dict.fromkeys(row.method for row in rows):
         chosen = [row for row in rows if row.method == method]
@@ -128,6 +129,7 @@ def _method_table(rows: Sequence[Row], level: str) -> list[str]:
             method,
             f"{np.mean(list(by_subject(rows, level, method).values())):.2f}",
             f"{worst:.2f}",
+            f"{np.mean([row.error for row in chosen]):.2f}",
             f"{np.mean([row.ssim for row in chosen]):.4f}",
             f"{np.mean([row.haarpsi for row in chosen]):.3f}",
             _mean([row.gradient for row in chosen], ".2f"),

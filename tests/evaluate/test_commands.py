@@ -14,7 +14,7 @@ from support.volumes import mr_volume
 
 from medsr.errors import UsageError
 from medsr.evaluate.cases import cases_of, cropped
-from medsr.evaluate.commands import EvaluateRequest, evaluate_files, rows_done, tune_file
+from medsr.evaluate.commands import EvaluateRequest, earlier_run, evaluate_files, tune_file
 from medsr.evaluate.evaluate import EvaluationRequest
 from medsr.evaluate.levels import levels_named
 from medsr.evaluate.methods import MethodChoice
@@ -62,12 +62,12 @@ def test_a_run_is_taken_up_again_without_running_anything_twice(folder: Path, tm
 def test_rows_of_other_weights_or_another_number_of_slices_are_run_again(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     wanted = EvaluationRequest((tmp_path,), MethodChoice("none", best_nlm=False, settings={}), slices=2)
-    assert rows_done(path, wanted) == {}
+    assert earlier_run(path, wanted).rows == {}
     installed = find_bundle("MR", task="denoise").sha256[:12]
     for slices, window, bundle, kept in ((2, None, installed, 1), (3, None, installed, 0), (2, None, "other", 0)):
         entry = asdict(row("a", "a", "net", 30, bundle=bundle))
         path.write_text(json.dumps({"slices": slices, "window": window, "rows": [entry]}))
-        assert len(rows_done(path, wanted)) == kept
+        assert len(earlier_run(path, wanted).rows) == kept
 
 
 def test_settings_are_written_as_toml_alone(folder: Path, tmp_path: Path) -> None:

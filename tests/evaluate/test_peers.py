@@ -183,8 +183,8 @@ def test_settings_survive_their_file(tmp_path: Path) -> None:
 
 def test_untuned_peers_run_at_the_middle_of_their_grid_corrected_or_blended_by_the_dose() -> None:
     ct, mr = Problem.of(_case("CT tenth")), Problem.of(_case("MR denoise 5"))
-    assert setting_for(DENOISERS[0], "CT tenth dose", {}, problem=ct) == (Setting(0.6, blend=0.1), False)
-    assert setting_for(DENOISERS[0], "MR denoise 5 %", {}, problem=mr) == (Setting(0.6, corrected=True), False)
+    assert setting_for(DENOISERS[0], "CT tenth dose", {}, problem=ct) == (Setting(0.8, blend=0.1), False)
+    assert setting_for(DENOISERS[0], "MR denoise 5 %", {}, problem=mr) == (Setting(0.8, corrected=True), False)
     assert setting_for(BETWEEN[0], "MR gaps 1 of 2", {}, problem=mr) == (Setting(1.0), False)
 
 

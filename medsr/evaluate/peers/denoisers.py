@@ -110,7 +110,7 @@ def bm3d_slices(problem: Problem, strength: float) -> Array:
     return np.stack(cleaned).astype(np.float32)
 
 
-NLM = Peer("NLM 3-D", nlm_3d, (0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3), denoises=True)
+NLM = Peer("NLM 3-D", nlm_3d, (0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.7), denoises=True)
 
 DENOISERS: tuple[Peer, ...] = (
     NLM,
