@@ -53,7 +53,7 @@ class Description:
         if len(self.stacks) > 1 or any(row["refused"] for row in self.stacks):
             lines += [f"  {line}" for line in _table([_cells(row) for row in self.stacks])]
         width = max(len(key) for key in self.facts)
-        lines += [f"  {key:<{width}}  {_text(value)}" for key, value in self.facts.items()]
+        lines += [f"  {key:<{width}}  {_said(key, value)}" for key, value in self.facts.items()]
         lines += [f"  skipped: {count} of {code}" for code, count in sorted((self.skipped or {}).items())]
         return "\n".join(lines)
 
@@ -122,9 +122,10 @@ def _refused(error: MedsrError) -> dict[str, object]:
 def _cells(row: Mapping[str, object]) -> list[str]:
     shape, spacing, refused = row["shape"], row["spacing_mm"], row["refused"]
     matrix = f"{shape[0]} x {shape[1]}" if isinstance(shape, list) else ""
+    grid = " x ".join(f"{size:.4g}" for size in spacing) if isinstance(spacing, list) else "unknown"
     verdict = f"refused: {refused['code']}, {refused['fact']}" if isinstance(refused, dict) else "read"
     return [
-        str(row["number"]), str(row["modality"]), str(row["slices"]), matrix, _text(spacing),
+        str(row["number"]), str(row["modality"]), str(row["slices"]), matrix, grid,
         _text(row["slice_thickness_mm"]), str(row["description"]), verdict,
     ]  # fmt: skip
 
@@ -133,6 +134,12 @@ def _table(rows: list[list[str]]) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(_COLUMNS, *rows, strict=True)]
     lines = [zip(row, widths, strict=True) for row in [_COLUMNS, *rows]]
     return ["  ".join(f"{cell:<{width}}" for cell, width in line).rstrip() for line in lines]
+
+
+def _said(key: str, value: object) -> str:
+    if key == "values" and isinstance(value, list):
+        return " to ".join(f"{item:g}" for item in value)
+    return "none declared" if key == "degradation" and value is None else _text(value)
 
 
 def _text(value: object) -> str:

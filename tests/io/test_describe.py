@@ -49,6 +49,16 @@ def test_the_text_is_a_table_and_the_json_one_document(tmp_path: Path) -> None:
     assert [stack["number"] for stack in document["stacks"]] == [1, 2]
 
 
+def test_a_broken_slice_is_counted_and_the_rest_is_listed(tmp_path: Path) -> None:
+    two_series(tmp_path)
+    path = tmp_path / "a" / "001.dcm"
+    path.write_bytes(path.read_bytes()[:-100])
+    description = describe(tmp_path)
+    assert description.facts["refused"] == "pixel.truncated"
+    assert description.skipped == {"dicom.not_dicom": 1, "pixel.truncated": 1}
+    assert [row["slices"] for row in description.stacks] == [3, 3]
+
+
 def test_what_is_picked_is_described(tmp_path: Path) -> None:
     two_series(tmp_path)
     facts = describe(tmp_path, pick="1").facts

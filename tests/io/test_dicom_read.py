@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from support.dicom import CT, ENHANCED_CT, ENHANCED_MR, MR, Change, enhanced, image, save, series, stored_planes
+from support.dicom import ENHANCED_CT, ENHANCED_MR, MR, Change, enhanced, image, save, series, stored_planes
 
 from medsr.errors import MedsrError, UsageError
 from medsr.io import read
@@ -357,49 +356,3 @@ class TestPixels:
         with pytest.raises(UsageError) as caught:
             read(tmp_path, modality="MR")
         assert caught.value.code == "modality.contradicts"
-
-
-class TestInputs:
-    """Folders, archives and lists hold the same series."""
-
-    def test_folder_list_and_zip_read_alike(self, tmp_path: Path) -> None:
-        planes = series(tmp_path / "deep" / "er", 4)
-        (tmp_path / "deep" / "notes.txt").write_text("not DICOM")
-        (tmp_path / "deep" / "DICOMDIR").write_bytes(b"never opened")
-        archive = tmp_path / "scan.zip"
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-            for path in (tmp_path / "deep" / "er").iterdir():
-                packed.write(path, f"x/{path.name}")
-        files = sorted((tmp_path / "deep" / "er").iterdir())
-        for volume in (read(tmp_path / "deep"), read(archive), read(files)):
-            assert np.array_equal(volume.values, as_volume(planes) - 1024)
-        assert any("dicom.not_dicom" in note for note in read(tmp_path / "deep").notes)
-
-    def test_a_broken_slice_is_not_passed_over(self, tmp_path: Path) -> None:
-        series(tmp_path, 4)
-        path = tmp_path / "001.dcm"
-        path.write_bytes(path.read_bytes()[:-200])
-        assert refusal(tmp_path).code == "pixel.truncated"
-
-    def test_localisers_and_other_classes_are_passed_over(self, tmp_path: Path) -> None:
-        planes = series(tmp_path, 3)
-        scout = image(CT, index=7)
-        scout.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-        save(tmp_path / "scout.dcm", scout)
-        capture = image(CT, index=8)
-        capture.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-        save(tmp_path / "capture.dcm", capture)
-        volume = read(tmp_path)
-        assert np.array_equal(volume.values, as_volume(planes) - 1024)
-        assert {"1 files skipped: skip.localizer", "1 files skipped: skip.sop_class"} <= set(volume.notes)
-
-    def test_links_are_not_followed(self, tmp_path: Path) -> None:
-        series(tmp_path / "real", 3)
-        (tmp_path / "folder").mkdir()
-        (tmp_path / "folder" / "link").symlink_to(tmp_path / "real")
-        assert refusal(tmp_path / "folder").code == "io.empty"
-
-    def test_what_is_not_there_is_a_usage_error(self, tmp_path: Path) -> None:
-        assert refusal(tmp_path / "none").code == "io.not_found"
-        (tmp_path / "a.nrrd").write_bytes(b"NRRD0004")
-        assert refusal(tmp_path / "a.nrrd").code == "io.format"

@@ -154,6 +154,15 @@ def test_a_reader_that_answers_rubbish_is_a_refusal(tmp_path: Path, patched: Pat
     assert refusal(slices(tmp_path)).code == "reader.failed"
 
 
+def test_a_child_may_declare_one_volume(tmp_path: Path, patched: Patched) -> None:
+    patched(
+        "import struct, json\n"
+        "text = json.dumps({'declare': {'shape': [9, 9, 9], 'compressed_pixels': 0}}).encode()\n"
+        "os.write(3, struct.pack('<II', len(text), 0) + text)\ntime.sleep(0.2)\nos._exit(0)"
+    )
+    assert refusal(slices(tmp_path)).code == "reader.failed"
+
+
 def test_a_server_that_died_is_started_again(tmp_path: Path) -> None:
     folder = slices(tmp_path)
     read(folder)

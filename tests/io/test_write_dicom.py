@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,42 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from support.dicom import CT, ENHANCED_CT, ENHANCED_MR, MR, Change, enhanced, save, series
+from support.derived import FACTS, scan, written
+from support.dicom import CT, ENHANCED_CT, ENHANCED_MR, MR, enhanced, save, series
 from support.volumes import ct_volume
 
 from medsr.errors import Refusal
 from medsr.io import read
-from medsr.io.encoding import Stored, as_stored, decimal
+from medsr.io.encoding import as_stored, decimal
 from medsr.io.sources import DicomSource
-from medsr.io.write import DerivedFacts, write_dicom_series
-from medsr.io.write.dicom.uids import uid
-from medsr.volume import Geometry, Volume
-
-GOLDEN = "184dc2ffdaa9e2bd"
-"""First characters of the SHA-256 over the digests of a made series' files: changes only with what is written."""
-FACTS = DerivedFacts(
-    task="denoise", description="medsr 0.1.0 denoise ct-inplane@1 sha256:abc gate: review (uncalibrated)",
-    version="0.1.0", bundle="ct-inplane@1", weights_sha256="ab" * 32, label="UNVERIFIED",
-    configuration={"task": "denoise"},
-)  # fmt: skip
-
-
-def written(
-    folder: Path, volume: Volume, *, geometry: Geometry | None = None, image: np.ndarray | None = None,
-    facts: DerivedFacts = FACTS, sigma: float = 20.0,
-) -> tuple[list[Dataset], Stored]:  # fmt: skip
-    grid = geometry or volume.geometry
-    stored = as_stored(volume.values if image is None else image, grid, volume, sigma=sigma, container="dicom")
-    paths = write_dicom_series(folder, stored.values, grid, volume, stored, facts)
-    return [pydicom.dcmread(path) for path in paths], stored
-
-
-def scan(folder: Path, count: int = 4, *, change: Change | None = None, sop_class: object = None) -> Volume:
-    if sop_class is None:
-        series(folder, count, change=change)
-    else:
-        series(folder, count, change=change, sop_class=sop_class)  # type: ignore[arg-type]  # a UID
-    return read(folder)
+from medsr.io.write import write_dicom_series
 
 
 def test_it_reads_back_as_it_was_judged_on_the_same_grid(tmp_path: Path) -> None:
@@ -340,59 +312,6 @@ class TestMultiFrame:
         again = read(tmp_path / "out")
         assert np.array_equal(again.values, stored.values)
         assert again.geometry.matches(fine)
-
-
-class TestRepetition:
-    """Bytes are a function of what is written."""
-
-    def digests(self, folder: Path) -> list[str]:
-        return [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())]
-
-    @pytest.mark.parametrize("compress", [False, True])
-    def test_a_second_run_writes_the_same_bytes(self, tmp_path: Path, compress: bool) -> None:
-        facts = replace(FACTS, compress=compress)
-        for name in ("one", "two"):
-            written(tmp_path / name, scan(tmp_path / "in"), facts=facts)
-        assert self.digests(tmp_path / "one") == self.digests(tmp_path / "two")
-
-    def test_bytes_are_those_of_the_last_release(self, tmp_path: Path) -> None:
-        written(tmp_path / "out", scan(tmp_path / "in"))
-        whole = hashlib.sha256("".join(self.digests(tmp_path / "out")).encode()).hexdigest()
-        assert whole.startswith(GOLDEN)
-
-    def test_compressed_is_jpeg_ls_and_reads_the_same(self, tmp_path: Path) -> None:
-        volume = scan(tmp_path / "in")
-        files, stored = written(tmp_path / "out", volume, facts=replace(FACTS, compress=True))
-        assert files[0].file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.80"
-        assert np.array_equal(read(tmp_path / "out").values, stored.values)
-
-    @pytest.mark.parametrize(
-        "change",
-        [{"description": "x"}, {"label": ""}, {"version": "0.2"}, {"weights_sha256": "cd" * 32},
-         {"configuration": {"seed": "1"}}, {"task": "superres"}],
-    )  # fmt: skip
-    def test_other_words_are_another_series(self, tmp_path: Path, change: dict[str, object]) -> None:
-        volume = scan(tmp_path / "in")
-        first = written(tmp_path / "one", volume)[0][0]
-        second = written(tmp_path / "two", volume, facts=replace(FACTS, **change))[0][0]
-        assert first.SeriesInstanceUID != second.SeriesInstanceUID
-        assert first.SOPInstanceUID != second.SOPInstanceUID
-
-    def test_other_pixels_are_another_series(self, tmp_path: Path) -> None:
-        volume = scan(tmp_path / "in")
-        first = written(tmp_path / "one", volume)[0][0]
-        image = np.array(volume.values)
-        image[3, 3, 3] += 1
-        second = written(tmp_path / "two", volume, image=image)[0][0]
-        assert first.SeriesInstanceUID != second.SeriesInstanceUID
-
-    def test_uids_are_valid_version_8_uuids(self) -> None:
-        import uuid
-
-        made = uuid.UUID(int=int(uid("a", "b").removeprefix("2.25.")))
-        assert made.version == 8
-        assert made.variant == uuid.RFC_4122
-        assert uid("a", "b") != uid("ab")
 
 
 def test_a_scan_without_a_patient_gives_no_dicom(tmp_path: Path) -> None:

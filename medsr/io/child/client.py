@@ -78,7 +78,7 @@ class _Conversation:
         read_end, write_end = os.pipe()
         self._channel, self._status = ours, os.fdopen(read_end, "rb", buffering=0)
         try:
-            _server().give(theirs.fileno(), write_end)
+            _give(theirs.fileno(), write_end)
         except BaseException:
             self.__exit__()
             raise
@@ -126,6 +126,8 @@ class _Conversation:
                 return message
 
     def _grant(self, declared: object) -> None:
+        if self._granted is not None:
+            raise Broken("declared twice")
         shape, compressed = _judged(declared)
         size = 5 * math.prod(shape)
         self._limits = limits_for(self._limits, volume_bytes=size, compressed_pixels=compressed)
@@ -215,6 +217,14 @@ def _server() -> _Server:
             _servers.pop().close()
         _servers.append(_Server())
         return _servers[-1]
+
+
+def _give(channel: int, status: int) -> None:
+    try:
+        _server().give(channel, status)
+    except ConnectionError:  # it died since it was last looked at
+        _close_server()
+        _server().give(channel, status)
 
 
 def _close_server() -> None:

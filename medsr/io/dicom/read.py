@@ -80,11 +80,11 @@ def read_dicom(
         return _reply(stack, grid, planes, hashes, found, kind=kind, name=name, lossy=lossy)
 
 
-def find(paths: Sequence[Path], *, name: str) -> Found:
+def find(paths: Sequence[Path], *, name: str, survey: bool = False) -> Found:
     """The frames of all CT and MR images among the files.
 
     Other classes, localisers and files that are no DICOM are skipped and counted; what is broken is refused, since a
-    lost slice would otherwise pass unseen.
+    lost slice would otherwise pass unseen. A survey counts that too, and goes on.
 
     Raises
     ------
@@ -101,14 +101,13 @@ def find(paths: Sequence[Path], *, name: str) -> Found:
             continue
         try:
             instance = open_instance(item)
+            if not _again(instance, seen):
+                frames += frames_of(instance)
         except Refusal as error:
-            if not error.code.startswith(_SKIPPED):
+            if not survey and not error.code.startswith(_SKIPPED):
                 raise
             skipped[error.code] = skipped.get(error.code, 0) + 1
             first_reason = first_reason or error
-            continue
-        if not _again(instance, seen):
-            frames += frames_of(instance)
     if not frames:
         raise first_reason or Refusal("io.empty", f"{name} holds no images")
     return Found(frames, skipped, first_reason)

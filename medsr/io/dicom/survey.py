@@ -27,7 +27,7 @@ def survey_dicom(paths: Sequence[Path], *, name: str) -> Reply:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = find(paths, name=name)
+        found = find(paths, name=name, survey=True)
         rows = [_row(stack) for stack in split(found.frames)]
     return Reply({"stacks": rows, "skipped": found.skipped})
 

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from medsr.io.sources import SourceSlice
 from medsr.io.write.dicom import content
-from medsr.io.write.dicom.grid import Plane, nearest, planes_of, same_grid, sources_of
+from medsr.io.write.dicom.grid import Plane, nearest, same_grid, sources_of
 from medsr.io.write.dicom.uids import uid
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def derived(job: Job) -> Dataset:
     del data.DerivationCodeSequence
     data.InstanceNumber, data.NumberOfFrames = 1, job.geometry.shape[2]
     content.pixel_module(data, job.stored, job.measured, job.source)
-    grid = planes_of(job.geometry)
-    planes = [grid[index] for index in job.order]
+    planes = [job.planes[index] for index in job.order]
     shared = (data.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     orientation = _stated(job, shared, "PlaneOrientationSequence")
     measures = _stated(job, shared, "PixelMeasuresSequence")

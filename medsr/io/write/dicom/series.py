@@ -22,7 +22,7 @@ from medsr.io.encoding import Stored
 from medsr.io.sources import DicomSource, SourceSlice
 from medsr.io.write.dicom import content, multi_frame
 from medsr.io.write.dicom.flatten import flattened
-from medsr.io.write.dicom.grid import nearest, planes_of, same_grid, sources_of
+from medsr.io.write.dicom.grid import Plane, nearest, planes_of, same_grid, sources_of
 from medsr.io.write.dicom.uids import content_digest, uid
 from medsr.io.write.facts import DerivedFacts
 from medsr.resources import sync_folder, write_bytes
@@ -41,6 +41,7 @@ class Job:
     source: DicomSource
     facts: DerivedFacts
     digest: str
+    planes: list[Plane]
 
     @property
     def series_uid(self) -> str:
@@ -102,7 +103,8 @@ def write_dicom_series(
         raise Refusal("write.no_headers", f"{source.name} is no DICOM series: there is no patient to derive from")
     if stored.dtype.kind not in "iu" or not np.array_equal(stored.values, values) or geometry.slice_axis != 2:
         raise Refusal("write.form", f"values are stored as {stored.dtype}, not as the judged integers")
-    job = Job(stored, geometry, measured, source, facts, content_digest(source, stored, geometry, facts))
+    digest = content_digest(source, stored, geometry, facts)
+    job = Job(stored, geometry, measured, source, facts, digest, planes_of(geometry))
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:80]}.", suffix=".part"))
     try:
@@ -143,7 +145,7 @@ def _single_frame(job: Job, index: int, number: int) -> Dataset:
     data.SourceImageSequence = content.references(sources, preserved=same_grid(job.measured.geometry, job.geometry))
     data.ReferencedSeriesSequence = [_referenced_series(job.source, sources)]
     data.InstanceNumber = number
-    content.plane_module(data, planes_of(job.geometry)[index], job.geometry.slice_thickness_mm)
+    content.plane_module(data, job.planes[index], job.geometry.slice_thickness_mm)
     content.pixel_module(data, job.stored, job.measured, job.source)
     _rescale(data, job)
     numbers = job.stored.numbers(index).T

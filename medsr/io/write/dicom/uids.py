@@ -35,6 +35,7 @@ def content_digest(source: DicomSource, stored: Stored, geometry: Geometry, fact
         "series": source.series_uid,
         "sources": sorted([item.sop_instance_uid, item.frame, item.canonical_sha256] for item in source.slices),
         "facts": asdict(facts),
+        "shape": list(geometry.shape),
         "affine": geometry.world_from_voxel.ravel().tolist(),
         "thickness_mm": geometry.slice_thickness_mm,
         "form": [stored.dtype.name, stored.slope, stored.intercept, stored.bits],
