@@ -87,7 +87,9 @@ def restore_file(
         precision=cast("Literal['auto', 'fp32', 'bf16']", precision),
         threads=threads,
     )
-    volume = read_with_operator(scan, modality=_modality(modality), operator=operator, pick=pick)
+    volume = read_with_operator(
+        scan, modality=_modality(modality), operator=operator, pick=pick, gaps=request.task == "inpaint"
+    )
     result = restore_volume(volume, request, policy=policy, container=container, progress=progress)
     return _published(result, output, overwrite=overwrite)
 

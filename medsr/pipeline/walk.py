@@ -155,15 +155,22 @@ def validate_volume(
 
 
 def read_with_operator(
-    path: Path, *, modality: Modality | None = None, operator: Path | None = None, pick: str | None = None
+    path: Path,
+    *,
+    modality: Modality | None = None,
+    operator: Path | None = None,
+    pick: str | None = None,
+    gaps: bool = False,
 ) -> Volume:
     """Read a scan; `operator` names a sidecar to use instead of the one beside it.
+
+    `gaps` goes on where DICOM slices are missing, which an inpainting then fills.
 
     Raises
     ------
     Refusal : ``operator.sidecar``, if the file is no operator record.
     """
-    volume = read(path, modality=modality or "auto", pick=pick)
+    volume = read(path, modality=modality or "auto", pick=pick, gaps=gaps)
     return volume if operator is None else replace(volume, degradation=_sidecar(operator))
 
 
