@@ -204,7 +204,7 @@ def _written(image: npt.NDArray[np.float32], restoration: Restoration) -> npt.ND
 
 def _twin(judgement: Judgement, restoration: Restoration, *, name: str, subject: str, level: Level) -> Twin:
     scans = [item.value for item in judgement.channels if item.name.startswith("R4") and item.value is not None]
-    held = [item.name for item in judgement.channels if item.status != "passed"]
+    held = [item.name for item in judgement.channels if item.status == "held"]
     return Twin(
         scan=name,
         subject=subject,

@@ -78,7 +78,7 @@ def _found_table(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _twin_table(twins: Sequence[Twin]) -> list[str]:
-    head = "| modality | level | findings | slices | a slice | 95 % | not passed | subjects |"
+    head = "| modality | level | findings | slices | a slice | 95 % | held | subjects |"
     lines = [head, "|---|---|---|---|---|---|---|---|"]
     for modality, level in dict.fromkeys((item.modality, item.level) for item in twins):
         lines.append(_row([modality, level, *rate_cells([t for t in twins if t.level == level])]))
@@ -88,7 +88,7 @@ def _twin_table(twins: Sequence[Twin]) -> list[str]:
 
 
 def _scan_table(challenge: Challenge) -> list[str]:
-    lines = ["| scan | level | found | findings on the clean twin | slices | not passed |", "|---|---|---|---|---|---|"]
+    lines = ["| scan | level | found | findings on the clean twin | slices | held |", "|---|---|---|---|---|---|"]
     for twin in challenge.twins:
         mine = [o for o in challenge.outcomes if (o.scan, o.level) == (twin.scan, twin.level)]
         found = f"{sum(item.found for item in mine)} of {len(mine)}"

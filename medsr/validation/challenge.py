@@ -105,7 +105,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A clean twin: what the gate made of an untouched restoration; `held` names channels that did not pass."""
+    """A clean twin: what the gate made of an untouched restoration; `held` names channels that held it."""
 
     scan: str
     subject: str
