@@ -38,6 +38,7 @@ _DISCRIMINATOR_ALONE = 150
 _SSIM_WEIGHT, _GRADIENT_WEIGHT = 0.05, 0.1
 _GENERATOR_RATE, _DISCRIMINATOR_RATE = 1e-4, 4e-4
 _LEVEL_PATCHES = 32
+_VALIDATION_BATCHES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,14 @@ class GanTraining(Training):
         self._critic.zero_grad(set_to_none=True)
         loss.backward()
         self._critic.step()
+
+    def _validation_batch(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Patches without margin, as in training: the margin of plain pairs need not divide by every factor."""
+        if not self.held_out:
+            return None
+        draw = OperatorDraw(self.recipe, self.held_out, np.random.default_rng(self.recipe.seed + 1))
+        batches = [draw.operator_batch(8) for _ in range(_VALIDATION_BATCHES)]
+        return torch.cat([batch.given for batch in batches]), torch.cat([batch.target for batch in batches])
 
     def _load_critic(self) -> None:
         path = self.folder / "discriminator.pt"
