@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medsr.evaluate.compare import by_subject, compare, ours
+from medsr.evaluate.compare import by_subject, compare, ours, paired
 from medsr.evaluate.judge import Row
 from medsr.evaluate.methods import BEST_NLM
 
@@ -72,13 +72,16 @@ def _margin(rows: list[Row], level: str, name: str, others: list[str], margin: f
 
 
 def _share(rows: list[Row], level: str, name: str, others: list[str], share: float, promise: str) -> Iterator[Bar]:
-    """Mean score over that of the best of `others`, at most `share`; for errors."""
-    means = {other: float(np.mean(list(by_subject(rows, level, other).values()))) for other in others}
-    if means:
-        best = min(means, key=lambda other: means[other])
-        mine = by_subject(rows, level, name)
-        ratio = float(np.mean(list(mine.values()))) / means[best]
-        yield Bar(level, promise, f"{(1 - ratio) * 100:.0f} % under {best}", ratio <= share, len(mine))
+    """Mean error over that of the best of `others`, at most `share`; each over the subjects that both have."""
+    ratios = {}
+    for other in others:
+        pairs = paired(rows, level, name, other).values()
+        if pairs:
+            ratios[other] = (sum(mine for mine, _ in pairs) / sum(theirs for _, theirs in pairs), len(pairs))
+    if ratios:
+        best = max(ratios, key=lambda other: ratios[other][0])
+        ratio, count = ratios[best]
+        yield Bar(level, promise, f"{(1 - ratio) * 100:.0f} % under {best}", ratio <= share, count)
 
 
 def _gan(rows: list[Row], level: str, name: str) -> Iterator[Bar]:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from medsr.evaluate.judge import Row
 
-__all__ = ["Comparison", "by_subject", "compare", "interval", "ours"]
+__all__ = ["Comparison", "by_subject", "compare", "interval", "ours", "paired"]
 
 SMALLEST_T_SAMPLE = 6
 SMALLEST_BOOTSTRAP_SAMPLE = 15
@@ -71,13 +71,31 @@ def interval(differences: Sequence[float]) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
+def paired(rows: Sequence[Row], level: str, ours: str, other: str) -> dict[str, tuple[float, float]]:
+    """Mean scores of both methods by subject, over the scans that both have."""
+    scores: dict[str, dict[str, float]] = {ours: {}, other: {}}
+    subjects = {}
+    for row in rows:
+        if row.level == level and row.method in scores:
+            scores[row.method][row.case] = row.score
+            subjects[row.case] = row.subject
+    found: dict[str, list[tuple[float, float]]] = {}
+    for case, mine in scores[ours].items():
+        if case in scores[other]:
+            found.setdefault(subjects[case], []).append((mine, scores[other][case]))
+    return {
+        subject: (float(np.mean([mine for mine, _ in pairs])), float(np.mean([theirs for _, theirs in pairs])))
+        for subject, pairs in found.items()
+    }
+
+
 def compare(rows: Sequence[Row], level: str, ours: str, other: str) -> Comparison | None:
-    """Paired comparison at one level; None where no subject has both."""
-    mine, theirs = by_subject(rows, level, ours), by_subject(rows, level, other)
+    """Paired comparison at one level; None where no scan has both."""
     sign = 1.0 if level.startswith(_LEVELS_IN_DB) else -1.0
-    differences = tuple(sign * (mine[subject] - theirs[subject]) for subject in mine if subject in theirs)
-    if not differences:
+    pairs = paired(rows, level, ours, other).values()
+    if not pairs:
         return None
+    differences = tuple(sign * (mine - theirs) for mine, theirs in pairs)
     low, high = interval(differences)
     return Comparison(level, ours, other, differences, low, high)
 

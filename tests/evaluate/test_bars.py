@@ -41,6 +41,13 @@ def test_ct_needs_a_fifth_less_excess_error() -> None:
     assert _kept(rows, "excess error") == [False]
 
 
+def test_errors_are_compared_on_the_subjects_that_both_methods_have() -> None:
+    level = "CT quarter dose"
+    rows = [row("a", "a", "TV", 10, level=level), row("a", "a", "net", 9, level=level, bundle="x")]
+    rows += [row("b", "b", "net", 1, level=level, bundle="x")]
+    assert _kept(rows, "excess error") == [False]
+
+
 def test_nlm_at_its_best_must_be_beaten() -> None:
     rows = [row("a", "a", BEST_NLM, 31), row("a", "a", "net", 30.9, bundle="x")]
     assert _kept(rows, "NLM at the best setting") == [False]

@@ -54,3 +54,10 @@ def test_methods_that_share_no_subject_are_not_compared() -> None:
 def test_bundles_are_told_from_peers_by_their_hash() -> None:
     rows = [row("a", "a", "input", 30), row("a", "a", "net", 33, bundle="abc")]
     assert ours(rows, LEVEL) == ["net"]
+
+
+def test_a_scan_that_only_one_method_has_does_not_shift_the_comparison() -> None:
+    rows = [row("a1", "a", "input", 30), row("a1", "a", "net", 33), row("a2", "a", "net", 90)]
+    found = compare(rows, LEVEL, "net", "input")
+    assert found is not None
+    assert found.differences == (3,)
