@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +18,16 @@ from medsr.errors import Refusal
 from medsr.models.inputs import NOISE_GAIN, neighbours
 from medsr.physics import LinearOperator, SliceMask, SliceProfile
 
-__all__ = ["THROUGH_MAPS_TEXT", "Bracket", "bracketed", "brackets", "row_norms", "start_matrix", "through_condition"]
+__all__ = [
+    "THROUGH_MAPS_TEXT",
+    "Bracket",
+    "Start",
+    "bracketed",
+    "brackets",
+    "row_norms",
+    "start_matrix",
+    "through_condition",
+]
 
 THROUGH_MAPS_TEXT = (
     "10 sigma of the noise in the known slices, scaled units",
@@ -26,6 +36,9 @@ THROUGH_MAPS_TEXT = (
     "place of the centre between its neighbours, -0.5 at the one before, 0.5 at the one after",
 )
 """What the condition maps of a through-plane network hold, in input order."""
+
+Start = Literal["linear", "consistent"]
+"""What a network was trained to start from; its bundle says which."""
 
 _NEIGHBOURS = 4
 
@@ -97,28 +110,33 @@ def brackets(linear: LinearOperator) -> list[Bracket]:
     return found
 
 
-def start_matrix(linear: LinearOperator) -> torch.Tensor:
-    """(S, K) float32 map from the K slices of y to where the network starts: W + A+ (I - A W), W the interpolation.
+def start_matrix(linear: LinearOperator, start: Start = "consistent") -> torch.Tensor:
+    """(S, K) float32 map from the K slices of y to where the network starts.
 
-    The start agrees with the measurement; lost slices are interpolated, acquired ones are themselves.
+    ``linear`` interpolates between the two nearest. ``consistent`` is W + A+ (I - A W) with the cubic interpolation
+    W: it agrees with the measurement; lost slices are interpolated, acquired ones are themselves.
     """
     if isinstance(linear, SliceMask):
-        return _start(SliceMask((1, 1, linear.shape[linear.slice_axis]), linear.kept, 2))
+        return _start(SliceMask((1, 1, linear.shape[linear.slice_axis]), linear.kept, 2), start)
     if isinstance(linear, SliceProfile):
         size = linear.shape[linear.slice_axis]
-        return _start(SliceProfile((1, 1, size), linear.thickness, linear.step, linear.profile, 2))
+        return _start(SliceProfile((1, 1, size), linear.thickness, linear.step, linear.profile, 2), start)
     raise Refusal("operator.parameter", f"{linear.kind} does not act along the slice axis")
 
 
 @lru_cache(maxsize=64)
-def _start(linear: SliceMask | SliceProfile) -> torch.Tensor:
+def _start(linear: SliceMask | SliceProfile, start: Start) -> torch.Tensor:
     """The matrix for one column of voxels."""
     size = linear.shape[2]
     plan, count = brackets(linear), linear.coarse_shape[2]
     weights = torch.zeros(size, count, dtype=torch.float64)
     for index, bracket in enumerate(plan):
-        for known, weight in zip(bracket.known, bracket.weights, strict=True):
+        share = bracket.share
+        terms = (0.0, 1 - share, share, 0.0) if start == "linear" else bracket.weights
+        for known, weight in zip(bracket.known, terms, strict=True):
             weights[index, known] += weight
+    if start == "linear":
+        return weights.float().contiguous()
     unit = torch.eye(count, dtype=torch.float64)
     columns = weights.T[:, None, None, :]
     missed = unit[:, None, None, :] - linear.forward(columns)

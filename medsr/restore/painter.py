@@ -10,6 +10,7 @@ from medsr.models.bundle import Bundle, load_network, regressor_of
 from medsr.models.engine import TorchEngine
 from medsr.models.generator import Generator
 from medsr.models.mixture import FIDELITIES, mixed_weights
+from medsr.models.through import Start
 from medsr.records import ModelIdentity
 from medsr.restore.diffusion import Sampling
 from medsr.restore.request import RestoreRequest
@@ -19,11 +20,12 @@ __all__ = ["Painter", "default_fidelity", "painter_of"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Painter:
-    """The engine that regresses, the sampling around it if any, and what made the image, for the record."""
+    """The engine that regresses, what made the image, the sampling around it and the through-plane start, if any."""
 
     engine: TorchEngine
     identity: ModelIdentity
     sampling: Sampling | None = None
+    start: Start = "consistent"
 
 
 def painter_of(bundle: Bundle, request: RestoreRequest, *, level: str) -> Painter:
@@ -39,7 +41,7 @@ def painter_of(bundle: Bundle, request: RestoreRequest, *, level: str) -> Painte
     if bundle.method == "diffusion":
         return _sampler(bundle, request)
     engine = TorchEngine.of(load_network(bundle), device=request.device, precision=request.precision)
-    return Painter(engine, _identity(bundle, engine))
+    return Painter(engine, _identity(bundle, engine), start=_start(bundle))
 
 
 def default_fidelity(bundle: Bundle, level: str) -> float:
@@ -56,6 +58,13 @@ def default_fidelity(bundle: Bundle, level: str) -> float:
     if value not in FIDELITIES:
         raise Refusal("bundle.broken", f"{bundle.name} states a fidelity of {value!r} for {level}")
     return float(value)
+
+
+def _start(bundle: Bundle) -> Start:
+    start = bundle.settings.get("start", "consistent")
+    if start not in ("linear", "consistent"):
+        raise Refusal("bundle.broken", f"{bundle.name} states a start of {str(start)[:20]!r}")
+    return start
 
 
 def _mixture(bundle: Bundle, request: RestoreRequest, level: str) -> Painter:

@@ -156,6 +156,7 @@ def _run(
             intensity=intensity,
             sigma=sigma,
             allowed=allowed,
+            start=painter.start,
             memory_bytes=memory,
             progress=progress,
         )

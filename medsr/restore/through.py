@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from medsr.models.generator import GeneratorConfig
-from medsr.models.through import bracketed, brackets, start_matrix, through_condition
+from medsr.models.through import Start, bracketed, brackets, start_matrix, through_condition
 from medsr.physics import Operator, SliceMask, SliceProfile
 from medsr.restore.consistency import residual
 from medsr.restore.intensity import PADDING_HU, Intensity
@@ -35,6 +35,7 @@ def restore_through(
     intensity: Intensity,
     sigma: float,
     allowed: float,
+    start: Start,
     memory_bytes: int,
     progress: Progress | None = None,
 ) -> InPlaneResult:
@@ -46,6 +47,7 @@ def restore_through(
     network : maps (1, C, H, W) scaled input to (1, 1, H, W).
     sigma : noise of y that the network is told of, in image units.
     allowed : noise of y that data consistency allows for; 0 projects hard.
+    start : what the network was trained to start from.
     memory_bytes : above this a slice is tiled.
 
     Returns
@@ -59,10 +61,10 @@ def restore_through(
     thickness = linear.thickness if isinstance(linear, SliceProfile) else 1.0
     estimate = np.empty(linear.fine_shape, np.float32, order="F")
     known = _Known(measured, axis, intensity.divisor)
-    start, spent = start_matrix(linear), 0.0
+    begin, spent = start_matrix(linear, start), 0.0
     wanted = [index for index in range(len(plan)) if index not in kept]
     for done, index in enumerate(wanted, 1):
-        slices = bracketed(torch.stack([known.scaled(k) for k in plan[index].known]), known.mixed(start[index]))
+        slices = bracketed(torch.stack([known.scaled(k) for k in plan[index].known]), known.mixed(begin[index]))
         given = through_condition(slices, plan[index], sigma=float(sigma / intensity.divisor), thickness=thickness)
         started = time.process_time()
         output = run_slice(network, given, config=config, memory_bytes=memory_bytes) * intensity.divisor

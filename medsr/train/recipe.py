@@ -36,6 +36,7 @@ class Recipe:
     plane : ``inplane``, or ``through`` for thick and lost slices.
     inpaint_share : through plane, share of patches with lost slices; the others have thick ones.
     strip_share : through plane, share of batches cut from slabs seen from the side.
+    start : through plane, what the network starts from; see :func:`medsr.models.through.start_matrix`.
     method : ``regress``, or ``gan`` or ``diffusion`` on top of the installed bundle named by `regressor`.
     adversarial_weight : of the discriminator in the loss of a GAN end, at x1 and x2; falls with the factor beyond.
     """
@@ -58,6 +59,7 @@ class Recipe:
     plane: Literal["inplane", "through"] = "inplane"
     inpaint_share: float = 0.45
     strip_share: float = 0.35
+    start: Literal["linear", "consistent"] = "consistent"
     method: Literal["regress", "gan", "diffusion"] = "regress"
     regressor: str = ""
     adversarial_weight: float = 0.03

@@ -67,7 +67,7 @@ class ThroughDraw:
         bracket = brackets(linear)[index]
         known = measured.movedim(-1, 0)[list(bracket.known)]
         thickness = linear.thickness if isinstance(linear, SliceProfile) else 1.0
-        start = measured @ start_matrix(linear)[index]
+        start = measured @ start_matrix(linear, self.recipe.start)[index]
         given = through_condition(bracketed(known, start), bracket, sigma=sigma, thickness=thickness)
         return self._turned(given, clean[..., index][None], square=shape[0] == shape[1])
 

@@ -113,7 +113,7 @@ def _fitted(training: Training) -> tuple[Mapping[str, object], str]:
         return bridge_settings(training.settings, training.figures())
     if isinstance(training, GanTraining):
         return gan_settings(training.figures())
-    return {}, ""
+    return ({"start": training.recipe.start} if training.recipe.plane == "through" else {}), ""
 
 
 def _scans(

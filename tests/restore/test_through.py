@@ -52,6 +52,21 @@ def test_lost_slices_start_from_a_cubic_interpolation() -> None:
     torch.testing.assert_close(start[list(linear.kept)], parabola[list(linear.kept)])
 
 
+def test_a_bundle_may_start_from_linear_interpolation() -> None:
+    for linear in (SliceProfile((4, 4, 12), 3, 3), SliceMask((4, 4, 12), (0, 4, 8, 11))):
+        y = linear.forward(torch.arange(12.0).expand(4, 4, 12))[0, 0]
+        torch.testing.assert_close((start_matrix(linear, "linear") @ y)[2:10], torch.arange(2.0, 10.0))
+
+
+def test_an_unknown_start_is_refused(bundle: Bundle) -> None:
+    from medsr.errors import Refusal
+
+    odd = replace(bundle, settings={"start": "nowhere"})
+    with pytest.raises(Refusal) as caught:
+        restore(mr_volume((24, 20, 5)), RestoreRequest("superres", through=2), bundle=odd)
+    assert caught.value.code == "bundle.broken"
+
+
 @pytest.mark.parametrize(("thickness", "step"), [(2.0, 2.0), (3.0, 3.0), (1.5, 1.5), (2.0, 3.0), (3.0, 2.5)])
 def test_thin_slices_start_in_agreement_with_the_thick_ones(thickness: float, step: float) -> None:
     linear = SliceProfile((1, 1, 20), thickness, step)

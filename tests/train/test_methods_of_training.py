@@ -150,6 +150,11 @@ def test_a_mixture_lies_on_the_line_between_its_ends() -> None:
     assert values == pytest.approx([1.0, 1.5, 2.0, 2.5, 3.0])
 
 
+def test_x4_is_never_sharper_than_half_way_by_default() -> None:
+    figures = [replace(item, level="superres@4") for item in _curve([0, 0, 0, 0, 0], [0.2, 0.3, 0.4, 0.5, 0.6])]
+    assert chosen_fidelity(figures) == {"superres@4": 0.5}
+
+
 def _curve(losses: list[float], energies: list[float]) -> list[FidelityFigures]:
     return [
         FidelityFigures("denoise", fidelity, 30.0 - loss, energy)
