@@ -60,6 +60,7 @@ def program() -> object:
 ALLOWED_SKIPS = (
     "MEDSR_DATA names no folder",
     "(extra peers",
+    "could not import 'bm4d'",
     "no CUDA device",
     "is not installed (apt-get install",
     "this kernel does not let a process",
