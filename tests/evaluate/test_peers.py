@@ -195,3 +195,10 @@ def test_broken_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as error:
         load_settings(path)
     assert error.value.code == "evaluate.settings"
+
+
+@pytest.mark.parametrize("peer", [peer for peer in DENOISERS if not peer.module], ids=lambda peer: peer.name)
+def test_a_single_slice_keeps_its_axis(peer: Peer) -> None:
+    problem = Problem.of(_case("CT tenth"))
+    single = replace(problem, values=problem.values[:1])
+    assert peer.run(single, peer.strengths[0]).shape == single.values.shape

@@ -33,7 +33,8 @@ def nlm_3d(problem: Problem, strength: float) -> Array:
         fast_mode=True,
         preserve_range=True,
     )
-    return np.asarray(cleaned * problem.sigma, np.float32)
+    # scikit-image drops an axis of one slice.
+    return np.asarray(cleaned * problem.sigma, np.float32).reshape(problem.values.shape)
 
 
 def total_variation(problem: Problem, strength: float) -> Array:
