@@ -56,8 +56,8 @@ class NoiseEstimate:
 def estimate_noise(volume: Volume) -> NoiseEstimate:
     """Blind noise of a scan: medians over at most 12 slices of its inner part.
 
-    MR: from air (Rayleigh) and from the diagonal differences of tissue; the larger wins, since interpolation hides
-    noise from the differences and masking hides it from air. CT: from the flattest windows of soft tissue.
+    MR: from air (Rayleigh) where the scan has any, else from the diagonal differences of tissue, which texture raises
+    and interpolation lowers (docs/decisions/0104). CT: from the flattest windows of soft tissue.
     """
     return estimate_ct_noise(volume) if volume.modality == "CT" else _estimate_mr(volume)
 
@@ -102,8 +102,7 @@ def _estimate_mr(volume: Volume) -> NoiseEstimate:
     tissue = float(np.median(tissues)) if tissues else None
     if air is not None and tissue is not None and air > _MOST_INTERPOLATED * tissue:
         air = None
-    known = [value for value in (air, tissue) if value is not None]
-    return NoiseEstimate(max(known) if known else 0.0, air, tissue)
+    return NoiseEstimate(air if air is not None else tissue or 0.0, air, tissue)
 
 
 def _air_sigma(plane: Plane, fill: npt.NDArray[np.bool_] | None) -> float | None:

@@ -133,3 +133,15 @@ def _zero_filled(plane: np.ndarray) -> np.ndarray:
     spectrum = np.fft.fftshift(np.fft.fft2(plane))
     padded = np.pad(spectrum, [(size // 2, size // 2) for size in plane.shape])
     return np.fft.ifft2(np.fft.ifftshift(padded)) * 4
+
+
+def test_texture_does_not_raise_the_noise_where_there_is_air() -> None:
+    """Folds finer than the windows raise the reading of tissue; the air beside them is taken."""
+    scan = mr_volume((128, 128, 6), sigma=12.0)
+    first, second = np.meshgrid(np.arange(128), np.arange(128), indexing="ij")
+    folds = 60 * np.sin(1.9 * first) * np.sin(2.1 * second)
+    values = scan.values + np.where(scan.values > 400, folds[:, :, None], 0).astype(np.float32)
+    found = estimate_noise(replace(scan, values=np.asfortranarray(values)))
+    assert found.tissue is not None
+    assert found.tissue > 2 * 12.0
+    assert found.sigma == found.air == pytest.approx(12.0, rel=0.1)
