@@ -33,13 +33,15 @@ def benches(data: Path) -> dict[str, Bench]:
     """Every command, in the order in which later ones use what earlier ones wrote."""
     only = [part for name in (*TRAIN_MR, *TRAIN_CT) for part in ("--only", name)]
     train = (str(data / "train" / "mri"), str(data / "train" / "ct" / "single"))
-    dev = (str(data / "dev" / "mri"), str(data / "dev" / "ct"))
-    peers, evaluation = "validation/evaluation/peers.toml", "docs/evaluation.md"
+    peers = "validation/evaluation/peers.toml"
     tune = (*MEDSR, "evaluate", *train, "--tune", "--slices", "1", "--window", "96", "--peers", "all", *only)
-    run = (*MEDSR, "evaluate", *dev, "--slices", "2", "--window", "160", "--peers", "all", "--best-nlm", "--resume")
-    return {
-        "peers": Bench(peers, (*tune, "-o", peers)),
-        "evaluation": Bench(evaluation, (*run, "--draws", "10", "-o", evaluation)),
+    run = ("--slices", "2", "--window", "160", "--peers", "all", "--best-nlm", "--resume", "-o")
+    found: dict[str, Bench] = {"peers": Bench(peers, (*tune, "-o", peers))}
+    for name, skipped in (("mri", "fruit_t1_ood"), ("ct", "dose_pair_l506_quarter")):
+        scans, page, tables = str(data / "dev" / name), f"docs/evaluation-{name}.md", f"build/challenge-{name}.md"
+        found[f"evaluation-{name}"] = Bench(page, (*MEDSR, "evaluate", scans, *run, page))
+        found[f"challenge-{name}"] = Bench(tables, (*MEDSR, "challenge", scans, "--skip", skipped, "-o", tables))
+    return found | {
         "memory": Bench("the terminal", (sys.executable, "tools/measure_memory.py"), scans=False),
     }
 
