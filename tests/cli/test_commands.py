@@ -10,8 +10,6 @@ import pytest
 from support.files import save_nifti
 from support.volumes import mr_volume
 
-from medsr.cli import main as main_module
-
 
 @pytest.fixture
 def scan(tmp_path):
@@ -79,14 +77,13 @@ def test_a_restored_image_keeps_geometry_and_is_closer_to_the_truth(medsr, scan,
     assert errors[0] < 0.8 * errors[1]
 
 
-def test_superres_doubles_the_matrix_and_keeps_the_field_of_view(medsr, scan, tmp_path):
-    medsr("degrade", scan, "-o", tmp_path / "low.nii.gz", "--task", "superres", "--scale", 2)
-    medsr("restore", tmp_path / "low.nii.gz", "-o", tmp_path / "out", "--task", "superres", "--scale", 2, "--json")
-    found = sorted((tmp_path / "out").rglob("low_restored.nii.gz"))
-    if found:
-        image, truth = nibabel.load(found[0]), nibabel.load(scan)
-        assert image.shape == truth.shape
-        assert np.allclose(image.affine, truth.affine, atol=1e-4)
+def test_superres_doubles_the_matrix_and_keeps_the_field_of_view(medsr, t1_head, tmp_path):
+    medsr("degrade", t1_head, "-o", tmp_path / "low.nii.gz", "--task", "superres", "--scale", 2)
+    ran = medsr("restore", tmp_path / "low.nii.gz", "-o", tmp_path / "out", "--task", "superres", "--scale", 2)
+    assert ran.code in (0, 3)
+    image, truth = nibabel.load(next((tmp_path / "out").rglob("low_restored.nii.gz"))), nibabel.load(t1_head)
+    assert image.shape == truth.shape
+    assert np.allclose(image.affine, truth.affine, atol=1e-4)
 
 
 def test_progress_and_messages_go_to_stderr_and_results_to_stdout(medsr, noisy, tmp_path):
@@ -175,4 +172,3 @@ def test_models_are_listed_shown_and_verified(medsr):
     assert {"mr-inplane", "ct-inplane"} <= names
     assert "## Training" in medsr("models", "show", "mr-inplane").out
     assert medsr("models", "verify").code == 0
-    assert main_module.app is not None
