@@ -64,8 +64,12 @@ class Result:
             notes=(f"gate: {self.verdict.word}", *((self.verdict.label,) if self.verdict.label else ())),
         )
 
-    def save(self, output: str | Path, *, overwrite: bool = False) -> Release:
+    def save(self, output: str | Path, *, overwrite: bool = False, name: str | None = None) -> Release:
         """Publish into `output`: the image if released, held/ if it waits for a reader, reports always.
+
+        Parameters
+        ----------
+        name : of the image without extension; by default that of the scan with ``_restored``.
 
         Raises
         ------
@@ -82,6 +86,7 @@ class Result:
             output=Path(output),
             container=self.container,
             overwrite=overwrite,
+            name=name,
         )
 
 

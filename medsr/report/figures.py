@@ -16,7 +16,7 @@ from medsr.report.png import data_uri
 from medsr.report.windows import DIVERGING, SEQUENTIAL, WITH_MISSING, Window, nice_limit, on_palette, window_for
 from medsr.report.words import number
 
-__all__ = ["Legend", "Panel", "SliceFigure", "slice_figure"]
+__all__ = ["Legend", "Panel", "SliceFigure", "reduced", "slice_figure"]
 
 Plane = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -256,7 +256,7 @@ def _panel(
     palette: Bytes | None = None,
     legend: Legend | None = None,
 ) -> Panel:
-    picture = _reduced(scene.display.picture(plane), scene.side)
+    picture = reduced(scene.display.picture(plane), scene.side)
     pixels = colour(picture)
     width, height = scene.display.size_mm
     return Panel(
@@ -278,7 +278,7 @@ def _empty(scene: _Scene, key: str, title: str, words: str) -> Panel:
     return Panel(key, title, words, "", width, height)
 
 
-def _reduced(picture: Plane, side: int) -> Plane:
+def reduced(picture: Plane, side: int) -> Plane:
     """Means over blocks, so that no side has more than `side` pixels."""
     factor = -(-max(picture.shape) // side)
     if factor <= 1:
