@@ -140,7 +140,9 @@ class ChannelResult:
     """What one channel of the gate measured.
 
     value and threshold are in the channel's own unit; p is a p value where the channel has one. `may` is the
-    strongest thing a failure can do; a NaN value never counts as passed.
+    strongest thing a failure can do; a NaN value never counts as passed. `uncalibrated` tells that the value is
+    measured and finite but nobody calibrated a threshold for it: the status is ``not_assessed``, and a policy that
+    requires the channel counts the result as uncalibrated, never as passed and never as absent.
     """
 
     name: str
@@ -151,6 +153,7 @@ class ChannelResult:
     p: float | None = None
     may: Literal["verify", "hold", "reject"] = "hold"
     note: str = ""
+    uncalibrated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
