@@ -29,7 +29,7 @@ from medsr.physics import (
 from medsr.physics.estimate import NoiseEstimate
 from medsr.physics.linear import LinearOperator
 from medsr.records import NoiseLevel
-from medsr.restore import restore as module
+from medsr.restore import run as module
 from medsr.restore.intensity import Intensity, intensity_of, percentile_of_positive
 from medsr.restore.operators import declared_operator, operator_of
 from medsr.restore.request import RestoreRequest
