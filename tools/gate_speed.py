@@ -74,7 +74,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     count = options.slices
-    print(f"{datetime.datetime.now(datetime.UTC).date()}, {count} slices, one thread, CPU s a slice, best of {options.rounds}\n")
+    today = datetime.datetime.now(datetime.UTC).date()
+    print(f"{today}, {count} slices, one thread, CPU s a slice, best of {options.rounds}\n")
     print("| scan | grid | R1-R4, R7, one image | all channels | whole judgement |\n|---|---|---|---|---|")
     fine = (SIDE, SIDE, count)
     cases: list[tuple[str, LinearOperator]] = [
