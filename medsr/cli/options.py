@@ -28,6 +28,7 @@ __all__ = [
     "Precision",
     "Quiet",
     "RunnerChoice",
+    "Second",
     "TaskChoice",
     "Verbose",
     "key_values",
@@ -103,6 +104,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier
 ModalityOption = Annotated[ModalityChoice, typer.Option("--modality", help="What the values are.")]
 OperatorOption = Annotated[
     Path | None, typer.Option("--operator", help="Sidecar with the degradation operator, instead of INPUT's own.")
+]
+Second = Annotated[
+    Path | None,
+    typer.Option("--second", help="A second scan of the same patient, registered, of independent noise: it judges."),
 ]
 PolicyOption = Annotated[str, typer.Option("--policy", help="Gate policy: research, clinical, or a site's own.")]
 NoiseOption = Annotated[
