@@ -114,6 +114,7 @@ class Restoration:
     timings : seconds per stage.
     resources : facts on memory, threads, tiles.
     intensity : parameters of the intensity scaling, exactly invertible.
+    reference : an image on `geometry` that counts as true, or None; it can hold a result, never release it.
     domain : what the model says of the scans it was trained on; ``features`` holds the 1st and 99th percentile of
         each feature of :mod:`medsr.physics.features`.
     """
@@ -133,6 +134,7 @@ class Restoration:
     resources: Mapping[str, object] = field(default_factory=dict)
     intensity: Mapping[str, object] = field(default_factory=dict)
     domain: Mapping[str, object] = field(default_factory=dict)
+    reference: Volume | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,11 @@ class ChannelResult:
     """What one channel of the gate measured.
 
     value and threshold are in the channel's own unit; p is a p value where the channel has one. `may` is the
-    strongest thing a failure can do; a NaN value never counts as passed.
+    strongest thing a failure can do; a NaN value never counts as passed. `uncalibrated` tells that the value is
+    measured and finite but nobody calibrated a threshold for it: the status is ``not_assessed``, and a policy that
+    requires the channel counts the result as uncalibrated, never as passed and never as absent.
+    `words` is a failure as a clause for the reader's first sentence, `extent` the share of the places that the channel
+    looks at which lie beyond its limit, for a channel that looks at many.
     """
 
     name: str
@@ -151,6 +157,9 @@ class ChannelResult:
     p: float | None = None
     may: Literal["verify", "hold", "reject"] = "hold"
     note: str = ""
+    uncalibrated: bool = False
+    words: str = ""
+    extent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

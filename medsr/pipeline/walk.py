@@ -12,15 +12,13 @@ from medsr.errors import Refusal, UsageError
 from medsr.io import read
 from medsr.io.encoding import Container, Stored, as_stored
 from medsr.models.bundle import Bundle
-from medsr.physics import Identity, NoNoise, Operator
-from medsr.physics.estimate import estimate_noise
+from medsr.pipeline.candidate import candidate_restoration
 from medsr.records import Judgement, Restoration, Verdict
 from medsr.release import Release, advance, decide
 from medsr.report import render
 from medsr.report.words import gate_sentence
-from medsr.restore.operators import declared_operator, in_plane_operator
 from medsr.restore.request import RestoreRequest
-from medsr.restore.restore import noise_of, restore
+from medsr.restore.restore import restore
 from medsr.settings import settings
 from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
@@ -122,36 +120,23 @@ def judge_restoration(restoration: Restoration, *, policy: str = "research") -> 
 
 
 def validate_volume(
-    measured: Volume, candidate: Volume, *, policy: str = "research", noise: float | None = None
+    measured: Volume,
+    candidate: Volume,
+    *,
+    policy: str = "research",
+    noise: float | None = None,
+    reference: Volume | None = None,
 ) -> Result:
-    """Judge anybody's restoration of `measured`; nothing is restored.
+    """Judge anybody's restoration of `measured`; nothing is restored. See :mod:`medsr.pipeline.candidate`.
 
-    The operator is the declared one of `measured`, else taken from the two grids: identity on the same grid, the
-    modality's in-plane operator on a finer one. Without the estimate before projection the range channels judge
-    the candidate itself, and the gate holds.
+    Without the estimate before projection the range channels judge the candidate itself, and the gate holds.
 
     Raises
     ------
     UsageError : ``validate.grid``, if no operator maps the candidate's grid to the measurement's.
     """
     rules = load_policy(policy)
-    operator = _operator_between(measured, candidate)
-    fine = operator.linear.fine_geometry(measured.geometry)
-    if not fine.matches(candidate.geometry, tolerance_mm=0.05 * min(fine.spacing_mm)):
-        raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is not where the operator puts it")
-    request = RestoreRequest("denoise", noise=noise)
-    estimated = estimate_noise(measured)
-    restoration = Restoration(
-        measured=measured,
-        image=candidate.values,
-        estimate=None,
-        geometry=candidate.geometry,
-        operator=operator,
-        task="denoise" if isinstance(operator.linear, Identity) else "superres",
-        model=None,
-        noise=noise_of(measured, request, estimated),
-    )
-    return _judged(restoration, None, rules)
+    return _judged(candidate_restoration(measured, candidate, reference=reference, noise=noise), None, rules)
 
 
 def read_with_operator(
@@ -189,24 +174,6 @@ def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> 
     judgement = judge(restoration)
     verdict = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
     return Result(restoration, stored, judgement, verdict, policy)
-
-
-def _operator_between(measured: Volume, candidate: Volume) -> Operator:
-    declared = declared_operator(measured)
-    if declared is not None and declared.linear.fine_shape == candidate.geometry.shape:
-        return declared
-    if measured.geometry.shape == candidate.geometry.shape:
-        noise = declared.noise if declared is not None else NoNoise()
-        return Operator(Identity(measured.geometry.shape, measured.geometry.slice_axis), noise, "estimated")
-    axis = measured.geometry.in_plane_axes[0]
-    scale = candidate.geometry.shape[axis] / measured.geometry.shape[axis]
-    if scale <= 1:
-        raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is coarser than the measurement")
-    linear = in_plane_operator(measured, scale)
-    if linear.fine_shape != candidate.geometry.shape:
-        fact = f"{candidate.geometry.shape} is no in-plane multiple of the measurement's {measured.geometry.shape}"
-        raise UsageError("validate.grid", fact)
-    return Operator(linear, NoNoise(), "estimated")
 
 
 def _sidecar(path: Path) -> Mapping[str, object]:
