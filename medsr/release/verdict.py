@@ -49,8 +49,9 @@ def decide(judgement: Judgement, policy: Policy, *, task: Task, slice_axis: int)
 
 
 def _verdict(word: Word, reasons: Iterable[str], judgement: Judgement, policy: Policy) -> Verdict:
-    label = UNVERIFIED if judgement.calibration is None else ""
-    return Verdict(word, tuple(dict.fromkeys(reasons)), policy.name, policy.sha256, label)
+    found = tuple(dict.fromkeys(reasons))
+    label = UNVERIFIED if judgement.calibration is None or "uncalibrated" in found else ""
+    return Verdict(word, found, policy.name, policy.sha256, label)
 
 
 def _blocking(judgement: Judgement) -> list[str]:
@@ -68,6 +69,9 @@ def _blocking(judgement: Judgement) -> list[str]:
 
 
 def _understood(channel: ChannelResult) -> bool:
+    """A known kind and status; without a threshold a channel can neither have passed nor hold."""
+    if channel.uncalibrated and channel.status != "not_assessed":
+        return False
     return channel.kind in get_args(ChannelKind) and channel.status in get_args(ChannelStatus)
 
 
@@ -105,16 +109,20 @@ def _holding(judgement: Judgement, policy: Policy, task: Task) -> list[str]:
         for channel in judgement.channels
         if channel.status == "held" and channel.name not in required
     ]
-    if judgement.calibration is None:
-        reasons.append("uncalibrated")
-    elif judgement.score is None or judgement.score > judgement.calibration.threshold:
+    calibration = judgement.calibration
+    if calibration is not None and (judgement.score is None or judgement.score > calibration.threshold):
         reasons.append("calibration.score")
-    return list(dict.fromkeys(reasons))
+    if calibration is None:
+        reasons.append("uncalibrated")
+    # What was found stands before what is missing.
+    return sorted(dict.fromkeys(reasons), key=lambda reason: reason == "uncalibrated")
 
 
 def _required(channel: ChannelResult | None, name: str) -> list[str]:
     if channel is None:
         return [f"channel.missing:{name}"]
+    if channel.uncalibrated and channel.value is not None and math.isfinite(channel.value):
+        return ["uncalibrated"]
     if channel.status == "not_assessed":
         return [f"channel.not_assessed:{name}"]
     if channel.value is None or not math.isfinite(channel.value):

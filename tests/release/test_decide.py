@@ -77,6 +77,43 @@ def test_a_required_channel_that_is_absent_nan_or_failing_holds(waive, broken, r
     assert reason in found.reasons
 
 
+def without_threshold(value=3.0, **changes):
+    """A required channel that measured something but has no calibrated threshold."""
+    clean = replace(results.channel("R4", "not_assessed", value), threshold=None, uncalibrated=True)
+    return replace(clean, **changes)
+
+
+@pytest.mark.parametrize(
+    ("waive", "record", "word"),
+    [
+        (True, None, "released"),
+        (False, None, "review"),
+        (True, results.RECORD, "released"),
+        (False, results.RECORD, "review"),
+    ],
+)
+def test_a_required_channel_without_a_threshold_counts_as_uncalibrated(waive, record, word):
+    channels = (results.channel("R1"), without_threshold())
+    found = decided(results.policy(waive=waive), channels=channels, calibration=record, score=5.9 if record else None)
+    assert (found.word, found.reasons, found.label) == (word, ("uncalibrated",), "UNVERIFIED")
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_a_channel_without_a_threshold_and_without_a_finite_value_is_absent(value):
+    found = decided(channels=(results.channel("R1"), without_threshold(value)))
+    assert (found.word, found.reasons) == ("review", ("channel.not_assessed:R4", "uncalibrated"))
+
+
+@pytest.mark.parametrize("status", ["passed", "held"])
+def test_a_channel_that_judges_without_a_threshold_blocks(status):
+    assert decided(channels=(results.channel("R1"), without_threshold(status=status))).word == "blocked"
+
+
+def test_a_channel_without_a_threshold_does_not_hide_what_else_was_found():
+    found = decided(channels=(results.channel("R1"), without_threshold()), findings=(results.finding(),))
+    assert (found.word, found.reasons) == ("review", ("finding.added", "uncalibrated"))
+
+
 def test_a_channel_that_is_not_required_but_held_holds():
     found = decided(channels=(results.channel("R1"), results.channel("R4"), results.channel("R7", "held", 2.0)))
     assert (found.word, found.reasons) == ("review", ("channel.held:R7", "uncalibrated"))
