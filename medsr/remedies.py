@@ -69,6 +69,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "record.broken": "restore again; the record is damaged or no record of medsr",
         "record.signature": "do not use the result; ask who signed it and compare the public key",
         "record.hash": "do not use the result; its bytes are not those that were judged",
+        "stage.broken": "nothing to do: the restoration is made again; look at the disk if it happens twice",
         "record.none": "give a file of a medsr output folder, or its .medsr.json",
         "io.not_found": "check the path",
         "io.empty": "fetch the file again; it arrived without content",
