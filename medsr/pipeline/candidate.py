@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from medsr.errors import UsageError
-from medsr.physics import Identity, NoNoise, Operator
+from medsr.physics import Identity, LinearOperator, NoNoise, Operator, SliceMask
 from medsr.physics.estimate import estimate_noise
-from medsr.records import Restoration
+from medsr.records import Restoration, Task
+from medsr.restore.lost import acquired
 from medsr.restore.operators import declared_operator, in_plane_operator
 from medsr.restore.request import RestoreRequest
 from medsr.restore.restore import noise_of
@@ -27,7 +28,12 @@ _FIRST_VOXEL = (
 
 
 def candidate_restoration(
-    measured: Volume, candidate: Volume, *, reference: Volume | None = None, noise: float | None = None
+    measured: Volume,
+    candidate: Volume,
+    *,
+    reference: Volume | None = None,
+    second: Volume | None = None,
+    noise: float | None = None,
 ) -> Restoration:
     """What the gate needs of a candidate; nothing is restored, and there is no estimate before projection.
 
@@ -37,6 +43,7 @@ def candidate_restoration(
     Parameters
     ----------
     reference : an image that counts as true, on the candidate's grid.
+    second : another scan of the same patient, of independent noise, for R8, which tells whether it can be compared.
     noise : of the measurement, in image units; declared or estimated by default.
 
     Raises
@@ -45,20 +52,25 @@ def candidate_restoration(
         on another grid.
     """
     operator = _operator_between(measured, candidate)
-    fine = operator.linear.fine_geometry(measured.geometry)
+    masked = isinstance(operator.linear, SliceMask)
+    fine = measured.geometry if masked else operator.linear.fine_geometry(measured.geometry)
     note = _place(measured.geometry, fine, candidate, "the candidate")
     if reference is not None:
         _place(measured.geometry, fine, reference, "the reference")
     notes = (*measured.notes, *((note,) if note else ()))
+    linear = operator.linear
+    y = replace(acquired(measured, linear), padding=None) if isinstance(linear, SliceMask) else measured
     made = Restoration(
-        measured=replace(measured, notes=notes),
+        measured=replace(y, notes=notes),
         image=candidate.values,
         estimate=None,
         geometry=fine if note else candidate.geometry,
         operator=operator,
-        task="denoise" if isinstance(operator.linear, Identity) else "superres",
+        task=_task(linear),
         model=None,
         noise=noise_of(measured, RestoreRequest("denoise", noise=noise), estimate_noise(measured)),
+        second=second,
+        synthetic_slices=linear.missing if isinstance(linear, SliceMask) else (),
         reference=reference,
     )
     return replace(made, noise=bounded_noise(made))
@@ -78,6 +90,12 @@ def _place(coarse: Geometry, fine: Geometry, volume: Volume, name: str) -> str:
     raise UsageError("validate.grid", f"{name} {volume.geometry.shape} is not where the operator puts it")
 
 
+def _task(linear: LinearOperator) -> Task:
+    if isinstance(linear, SliceMask):
+        return "inpaint"
+    return "denoise" if isinstance(linear, Identity) else "superres"
+
+
 def _operator_between(measured: Volume, candidate: Volume) -> Operator:
     declared = declared_operator(measured)
     if declared is not None and declared.linear.fine_shape == candidate.geometry.shape:
@@ -85,6 +103,9 @@ def _operator_between(measured: Volume, candidate: Volume) -> Operator:
     if measured.geometry.shape == candidate.geometry.shape:
         noise = declared.noise if declared is not None else NoNoise()
         return Operator(Identity(measured.geometry.shape, measured.geometry.slice_axis), noise, "estimated")
+    if declared is not None:
+        fact = f"the candidate is {candidate.geometry.shape}, the declared operator is of {declared.linear.fine_shape}"
+        raise UsageError("validate.grid", fact)
     axis = measured.geometry.in_plane_axes[0]
     scale = candidate.geometry.shape[axis] / measured.geometry.shape[axis]
     if scale <= 1:

@@ -24,7 +24,17 @@ from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
 from medsr.volume import Modality, Source, Volume
 
-__all__ = ["Result", "container_of", "judge_restoration", "read_with_operator", "restore_volume", "validate_volume"]
+__all__ = [
+    "Result",
+    "candidate_restoration",
+    "container_of",
+    "form_of",
+    "judge_candidate",
+    "judge_restoration",
+    "read_with_operator",
+    "restore_volume",
+    "validate_volume",
+]
 
 Progress = Callable[[int, int], None]
 
@@ -102,11 +112,23 @@ def restore_volume(
     ------
     UsageError, Refusal : of the rooms on the way; see their functions.
     """
-    rules = load_policy(policy)
+    load_policy(policy)  # an unknown policy is said before the work
+    form = form_of(volume, container)
+    restoration = restore(volume, request, bundle=bundle, progress=progress)
+    return judge_restoration(restoration, policy=policy, container=form)
+
+
+def form_of(volume: Volume, container: Container | Literal["auto"]) -> Container:
+    """The form that a result of this scan is written in.
+
+    Raises
+    ------
+    UsageError : ``write.no_headers``, if a DICOM series is asked of a scan that has no headers.
+    """
     form = container_of(volume) if container == "auto" else container
     if form == "dicom" and volume.source.format != "dicom":
         raise UsageError("write.no_headers", f"{volume.source.name} is no DICOM series to derive one from")
-    return _written(restore(volume, request, bundle=bundle, progress=progress), rules, form)
+    return form
 
 
 def container_of(volume: Volume) -> Container:
@@ -114,9 +136,17 @@ def container_of(volume: Volume) -> Container:
     return "dicom" if volume.source.format == "dicom" else "nifti"
 
 
-def judge_restoration(restoration: Restoration, *, policy: str = "research") -> Result:
-    """Judge a restoration that was made or changed elsewhere, as the values that would be written."""
-    return _written(restoration, load_policy(policy), container_of(restoration.measured))
+def judge_restoration(
+    restoration: Restoration, *, policy: str = "research", container: Container | Literal["auto"] = "auto"
+) -> Result:
+    """Judge a restoration as the values that would be written; it may come from an earlier stage or from elsewhere.
+
+    Raises
+    ------
+    UsageError : ``policy.unknown``, ``write.no_headers``.
+    Refusal : ``policy.broken``.
+    """
+    return _written(restoration, load_policy(policy), form_of(restoration.measured, container))
 
 
 def validate_volume(
@@ -126,6 +156,7 @@ def validate_volume(
     policy: str = "research",
     noise: float | None = None,
     reference: Volume | None = None,
+    second: Volume | None = None,
 ) -> Result:
     """Judge anybody's restoration of `measured`; nothing is restored. See :mod:`medsr.pipeline.candidate`.
 
@@ -135,8 +166,14 @@ def validate_volume(
     ------
     UsageError : ``validate.grid``, if no operator maps the candidate's grid to the measurement's.
     """
-    rules = load_policy(policy)
-    return _judged(candidate_restoration(measured, candidate, reference=reference, noise=noise), None, rules)
+    load_policy(policy)  # an unknown policy is said before the work
+    restoration = candidate_restoration(measured, candidate, reference=reference, second=second, noise=noise)
+    return judge_candidate(restoration, policy=policy)
+
+
+def judge_candidate(restoration: Restoration, *, policy: str = "research") -> Result:
+    """Judge a candidate as it is; of its result only reports are written."""
+    return _judged(restoration, None, load_policy(policy))
 
 
 def read_with_operator(
