@@ -244,7 +244,9 @@ class Judgement:
         by index along the slice axis: whole volumes of them would double the memory of a judgement.
     limits : sentences on what could not be known for this scan.
     codes : reason codes that hold the result beside findings and channels: ``no_preprojection``,
-        ``noise.unverified``, ``operator.unverified``, ``synthetic``.
+        ``noise.unverified``, ``operator.unverified``, ``domain``, ``synthetic``.
+    noise_may_be_high : the noise level was estimated in a way that may read structure as noise; where all that
+        speaks against the image rests on it, a reader decides.
     error : why judging failed, or None; a judgement with an error is blocked.
     """
 
@@ -258,6 +260,7 @@ class Judgement:
     maps: Mapping[str, Mapping[int, FloatArray]] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
+    noise_may_be_high: bool = False
     error: str | None = None
 
 

@@ -17,7 +17,7 @@ from medsr.records import Judgement, Restoration, Verdict
 from medsr.release import Release, advance, decide
 from medsr.report import render
 from medsr.report.words import gate_sentence
-from medsr.restore.request import RestoreRequest
+from medsr.restore.request import Evidence, RestoreRequest
 from medsr.restore.restore import restore
 from medsr.settings import settings
 from medsr.validation.judge import judge
@@ -37,6 +37,8 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int], None]
+
+_EVIDENCE_OF: Mapping[str, Evidence] = {"R9": "probe", "N3": "family", "N5": "hidden"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +102,8 @@ def restore_volume(
     policy: str = "research",
     container: Container | Literal["auto"] = "auto",
     bundle: Bundle | None = None,
+    second: Volume | None = None,
+    probe: bool | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Restore a volume and judge the very values that will be written.
@@ -107,15 +111,18 @@ def restore_volume(
     Parameters
     ----------
     container : the form of the result; ``auto`` is the form of the input.
+    second : another scan of the same patient, registered and of independent noise; it judges, it restores nothing.
+    probe : plant discs and restore again; where the policy requires it by default.
 
     Raises
     ------
     UsageError, Refusal : of the rooms on the way; see their functions.
     """
-    load_policy(policy)  # an unknown policy is said before the work
+    rules = load_policy(policy)
     form = form_of(volume, container)
-    restoration = restore(volume, request, bundle=bundle, progress=progress)
-    return judge_restoration(restoration, policy=policy, container=form)
+    asked = replace(request, evidence=_evidence(request, rules, probe=probe))
+    restored = restore(volume, asked, bundle=bundle, progress=progress)
+    return judge_restoration(replace(restored, second=second), policy=policy, container=form)
 
 
 def form_of(volume: Volume, container: Container | Literal["auto"]) -> Container:
@@ -129,6 +136,15 @@ def form_of(volume: Volume, container: Container | Literal["auto"]) -> Container
     if form == "dicom" and volume.source.format != "dicom":
         raise UsageError("write.no_headers", f"{volume.source.name} is no DICOM series to derive one from")
     return form
+
+
+def _evidence(request: RestoreRequest, policy: Policy, *, probe: bool | None) -> frozenset[Evidence]:
+    """What the request names and what the policy's channels need; `probe` decides on the discs alone."""
+    required = policy.required_for(request.task, method=request.method)
+    needed = {evidence for channel, evidence in _EVIDENCE_OF.items() if channel in required}
+    if probe is not None:
+        needed = needed - {"probe"} | ({"probe"} if probe else set())
+    return request.evidence | frozenset(needed)
 
 
 def container_of(volume: Volume) -> Container:
@@ -209,7 +225,14 @@ def _written(restoration: Restoration, policy: Policy, container: Container) -> 
 
 def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> Result:
     judgement = judge(restoration)
-    verdict = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
+    verdict = decide(
+        judgement,
+        policy,
+        task=restoration.task,
+        slice_axis=restoration.geometry.slice_axis,
+        method=restoration.model.method if restoration.model else None,
+        second=restoration.second is not None,
+    )
     return Result(restoration, stored, judgement, verdict, policy)
 
 

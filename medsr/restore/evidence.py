@@ -71,7 +71,7 @@ def hidden_slices(restoration: Restoration, run: Run) -> tuple[HiddenSlice, ...]
 def _hidden(measured: Volume, operator: Operator, linear: SliceMask, place: int, run: Run) -> HiddenSlice | None:
     """One acquired slice restored from the others; None where it shows too little of a body."""
     axis, kept = linear.slice_axis, linear.kept
-    truth = np.array(np.take(measured.values, place, axis), np.float32)
+    truth = np.array(np.moveaxis(measured.values, axis, 0)[place], np.float32)
     body = _body(truth, measured)
     if body.sum() < _FEWEST_PIXELS:
         return None
@@ -89,7 +89,9 @@ def _hidden(measured: Volume, operator: Operator, linear: SliceMask, place: int,
     made = np.take(run(y, replace(operator, linear=part)).image, kept[place] - kept[low], axis)
     before, after = kept[place] - kept[place - 1], kept[place + 1] - kept[place]
     share = before / (before + after)
-    line = (1 - share) * np.take(measured.values, place - 1, axis) + share * np.take(measured.values, place + 1, axis)
+    line = (1 - share) * np.moveaxis(measured.values, axis, 0)[place - 1] + share * np.moveaxis(
+        measured.values, axis, 0
+    )[place + 1]
     return HiddenSlice(
         index=kept[place],
         error=_rms(made - truth, body),

@@ -26,7 +26,7 @@ DPRIME = 8.0
 """The faintest lesion of which the scan says more than of noise: what it loses, the scan had shown."""
 _DIAMETERS_PX = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 _PROBED_SLICES = 4
-_SPACE_PX = 12.0
+_SPACE_PX = 10.0
 _TRIES = 200
 _BODY_HU = -500.0
 _DEEPEST_HU = -950.0
@@ -140,30 +140,28 @@ def _inner(restoration: Restoration, first: int, last: int, margin: int) -> list
 def _plan(
     restoration: Restoration, y: Volume, operator: Operator, spectrum: npt.NDArray[np.float64], *, inner: list[int]
 ) -> list[_Planted]:
-    """Places by a fixed draw, the largest discs first, each away from all others."""
+    """Places by a fixed draw, all sizes in turn, the largest first, each disc away from the others."""
     axis, linear, sigma = y.geometry.slice_axis, operator.linear, restoration.noise.sigma
-    planes = {index: np.array(np.take(y.values, index, axis), np.float32) for index in inner}
+    planes = {index: np.array(np.moveaxis(y.values, axis, 0)[index], np.float32) for index in inner}
     bodies = {index: _body(plane, y, index, sigma) for index, plane in planes.items()}
     fine = [size for a, size in enumerate(linear.fine_shape) if a != axis]
     ratio = fine[0] / y.geometry.shape[y.geometry.in_plane_axes[0]]
+    units = {diameter: _dprime_of(linear, y, diameter, spectrum, sigma) for diameter in _DIAMETERS_PX}
     rng = np.random.default_rng(0)
     found: list[_Planted] = []
-    for turn, diameter in enumerate(sorted(_DIAMETERS_PX, reverse=True)):
-        unit = _dprime_of(linear, y, diameter, spectrum, sigma)
-        if not 0 < unit < math.inf:
-            continue
+    sizes = [diameter for diameter in sorted(_DIAMETERS_PX, reverse=True) if 0 < units[diameter] < math.inf]
+    for number, diameter in enumerate(sizes * (MOST_DISCS // len(_DIAMETERS_PX))):
+        index = inner[number % len(inner)]
         depth = math.ceil(diameter / 2 / ratio) + 2
-        usable = {i: np.argwhere(ndimage.binary_erosion(body, iterations=depth)) for i, body in bodies.items()}
-        for number in range(MOST_DISCS // len(_DIAMETERS_PX)):
-            index = inner[(turn + number) % len(inner)]
-            for row, column in rng.permutation(usable[index])[:_TRIES]:
-                place = (int((row + 0.5) * ratio), int((column + 0.5) * ratio))
-                if all(_apart(place, diameter, item) for item in found):
-                    contrast = DPRIME / unit * (1 if number % 2 else -1)
-                    if not _fits(float(planes[index][row, column]), contrast, y, sigma):
-                        contrast = -contrast
-                    found.append(_Planted(_first_fine(linear, index), place, diameter, contrast, DPRIME))
-                    break
+        usable = np.argwhere(ndimage.binary_erosion(bodies[index], iterations=depth))
+        for row, column in rng.permutation(usable)[:_TRIES]:
+            place = (int((row + 0.5) * ratio), int((column + 0.5) * ratio))
+            if all(_apart(place, diameter, item) for item in found):
+                contrast = DPRIME / units[diameter] * (1 if number // len(sizes) % 2 else -1)
+                if not _fits(float(planes[index][row, column]), contrast, y, sigma):
+                    contrast = -contrast
+                found.append(_Planted(_first_fine(linear, index), place, diameter, contrast, DPRIME))
+                break
     return found
 
 
@@ -187,7 +185,7 @@ def _body(plane: Plane, y: Volume, index: int, sigma: float) -> Mask:
         smooth = ndimage.gaussian_filter(plane, 1.5)
         body = smooth > max(_BODY_SIGMAS * sigma, _BODY_SHARE * float(np.percentile(plane, 99)))
     if y.padding is not None:
-        body &= ~np.take(y.padding, index, y.geometry.slice_axis)
+        body &= ~np.moveaxis(y.padding, y.geometry.slice_axis, 0)[index]
     return np.asarray(body)
 
 
@@ -245,9 +243,11 @@ def _spectrum(restoration: Restoration, first: int, last: int) -> npt.NDArray[np
     whole = None if linear.slices_are_independent else linear.forward(torch.from_numpy(restoration.image))
     total, members = np.zeros(_RINGS), np.zeros(_RINGS)
     for index in range(first, last):
-        plane = np.array(np.take(measured.values, index, axis), np.float32)
+        plane = np.array(np.moveaxis(measured.values, axis, 0)[index], np.float32)
         if whole is None:
-            fine = torch.from_numpy(np.array(np.take(restoration.image, [index], axis), np.float32))
+            fine = torch.from_numpy(np.array(np.moveaxis(restoration.image, axis, 0)[index], np.float32)).unsqueeze(
+                axis
+            )
             predicted = linear.slab(index, index + 1).forward(fine).squeeze(axis).numpy()
         else:
             predicted = whole.select(axis, index).numpy()
