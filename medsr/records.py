@@ -220,12 +220,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationUse:
-    """The calibration record a judgement was made under, and the sentence it may say."""
+    """The calibration record a judgement was made under, the sentence it may say, and the day it was made (ISO)."""
 
     record: str
     n: int
     guarantee: str
     threshold: float
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

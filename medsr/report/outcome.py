@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from medsr.records import ChannelKind, ChannelResult, Verdict, Word
 
-__all__ = ["alone_word", "alone_words", "as_a_whole", "channel_clause"]
+__all__ = ["alone_word", "alone_words", "as_a_whole", "channel_clause", "domain_words"]
 
 _WHOLE = ("contradicts.whole", "findings.many")
 _ORDER = ("R3", "R3w", "R1", "R1w", "R8", "R2", "R2w", "R7", "R7w", "R9")
 """Whose clause is said first: what explains most, then what is seen place by place."""
+_DOMAIN = "N4"
 _ALONE: dict[Word, str] = {
     "released": "would have released this result: none of them is beyond its limit",
     "review": "would have held this result",
@@ -28,7 +29,10 @@ def channel_clause(channels: Sequence[ChannelResult], kind: ChannelKind) -> str:
     failing = [item for item in channels if item.kind == kind and item.status == "held" and item.words]
     order = {name: place for place, name in enumerate(_ORDER)}
     failing.sort(key=lambda item: order.get(item.name, len(order)))
-    return failing[0].words if failing else ""
+    if failing:
+        return failing[0].words
+    strange = [item for item in channels if item.kind == kind and item.name == _DOMAIN and item.status == "held"]
+    return domain_words(strange).removesuffix(".").replace("The", "the", 1) if strange else ""
 
 
 def alone_word(verdict: Verdict) -> Word | None:
@@ -44,3 +48,13 @@ def alone_words(verdict: Verdict) -> str:
     """The same as a sentence; empty where there is nothing to tell."""
     word = alone_word(verdict)
     return f"The channels alone, by their fixed limits, {_ALONE[word]}." if word in _ALONE else ""
+
+
+def domain_words(channels: Iterable[ChannelResult]) -> str:
+    """What N4 says of the scan and the model's domain, as a sentence."""
+    found = next((item for item in channels if item.name == _DOMAIN), None)
+    if found is None or found.status == "not_assessed":
+        return "Whether the model was made for scans like this one is not known."
+    if found.status == "held":
+        return f"The scan is unlike those that the model was made for: {found.note}."
+    return "The scan is of the kind that the model was made for."

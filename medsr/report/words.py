@@ -254,9 +254,9 @@ def sentence(
     clause = channel_clause(channels, "range")
     if findings or clause:
         return f"{lead}: {_contradiction(verdict, findings, clause)}"
-    compared = channel_clause(channels, "reference")
-    if compared:
-        return f"{lead}: {compared}"
+    other = channel_clause(channels, "reference") or channel_clause(channels, "null")
+    if other:
+        return f"{lead}: {other}"
     unverified = "uncalibrated" in verdict.reasons or verdict.label == UNVERIFIED
     clause = NO_CONTRADICTION
     if task == "inpaint":
