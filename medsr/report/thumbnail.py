@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from medsr.records import Restoration
 from medsr.report.display import Display
-from medsr.report.figures import reduced
+from medsr.report.panels import reduced
 from medsr.report.planes import shown_slices, slice_planes
 from medsr.report.png import png
 from medsr.report.windows import window_for
