@@ -142,7 +142,8 @@ class ChannelResult:
     value and threshold are in the channel's own unit; p is a p value where the channel has one. `may` is the
     strongest thing a failure can do; a NaN value never counts as passed. `uncalibrated` tells that the value is
     measured and finite but nobody calibrated a threshold for it: the status is ``not_assessed``, and a policy that
-    requires the channel counts the result as uncalibrated, never as passed and never as absent.
+    requires the channel counts the result as uncalibrated, never as passed and never as absent. `spread` is 1.4826 MAD
+    of a scan's z within a slice, in noise sd, for the channels that scan.
     """
 
     name: str
@@ -154,6 +155,7 @@ class ChannelResult:
     may: Literal["verify", "hold", "reject"] = "hold"
     note: str = ""
     uncalibrated: bool = False
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
