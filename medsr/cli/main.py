@@ -12,7 +12,20 @@ import click
 import typer
 
 from medsr import __version__
-from medsr.cli import challenge, degrade, demo, evaluate, info, models, release, restore, train, validate, verify
+from medsr.cli import (
+    calibrate,
+    challenge,
+    degrade,
+    demo,
+    evaluate,
+    info,
+    models,
+    release,
+    restore,
+    train,
+    validate,
+    verify,
+)
 from medsr.cli.console import EXIT_INTERNAL, EXIT_INTERRUPTED, say_error
 from medsr.errors import MedsrError
 
@@ -37,6 +50,9 @@ app.command(name="evaluate", epilog="Example: medsr evaluate scans/ --level 'MR 
     evaluate.evaluate
 )
 app.command(name="challenge", epilog="Example: medsr challenge scans/ -o challenge.md")(challenge.challenge)
+app.command(name="calibrate", epilog="Example: medsr calibrate calib/mri --fold-a train/mri -o validation/calibration")(
+    calibrate.calibrate
+)
 app.command(name="info", epilog="Example: medsr info scan.nii.gz")(info.info)
 app.command(
     name="release", epilog='Example: medsr release out --reader "A. Reader" --reason "compared with the input"'

@@ -22,6 +22,7 @@ from medsr.restore.operators import declared_operator, in_plane_operator
 from medsr.restore.request import RestoreRequest
 from medsr.restore.restore import noise_of, restore
 from medsr.settings import settings
+from medsr.validation.calibration_use import keep_score
 from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
 from medsr.volume import Modality, Source, Volume
@@ -186,7 +187,8 @@ def _written(restoration: Restoration, policy: Policy, container: Container) -> 
 
 
 def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> Result:
-    judgement = judge(restoration)
+    judgement = judge(restoration, policy_sha256=policy.sha256)
+    keep_score(judgement.calibration, judgement.score)
     verdict = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
     return Result(restoration, stored, judgement, verdict, policy)
 
