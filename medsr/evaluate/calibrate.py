@@ -23,7 +23,7 @@ from medsr.evaluate.calibration_plan import (
     one_of_each,
     sites_of,
 )
-from medsr.evaluate.calibration_subject import SALT, Entry, Shown, entry_of, places_of
+from medsr.evaluate.calibration_subject import SALT, Entry, Shown, entries_of
 from medsr.models import catalogue
 from medsr.models.bundle import Bundle, find_bundle
 from medsr.models.engine import Precision
@@ -31,7 +31,7 @@ from medsr.records import Task
 from medsr.resources import write_bytes
 from medsr.restore.request import Method, RestoreRequest
 from medsr.validation.calibration import ScoredSubject, normalise, null_thresholds
-from medsr.validation.calibration_record import Binding, CalibrationRecord, binding_of
+from medsr.validation.calibration_record import Binding, CalibrationRecord
 from medsr.validation.policy import Policy, load_policy
 from medsr.validation.strata import Stratum
 
@@ -139,39 +139,36 @@ class _Walk:
         self._kept = request.output / bundle.sha256[:12] / "unfinished" / name
         self._plan = self._digest()
         self._bindings: dict[str, Binding] = {}
-        self._entries: dict[tuple[str, str, float], Entry] = {}
+        self._entries: dict[tuple[str, str], tuple[Entry, ...]] = {}
         self._read()
 
     def take(self, fold: str, members: Sequence[Member]) -> None:
         """Every subject of a fold that is not there yet."""
         for member in members:
-            for place in places_of(fold, member.subject):
-                key = (fold, member.sha256, round(place, 6))
-                if key in self._entries:
-                    continue
-                started = time.process_time()
-                entry, clean = entry_of(
-                    fold, member, self.level, place, options=self._options, bundle=self.bundle,
-                    policies=self.policies, stated=self.request.stated,
-                )  # fmt: skip
-                binding = None if clean is None else binding_of(clean)
-                self._keep(key, entry, binding)
-                words = entry.note or ("released" if not (entry.planted or entry.clean or _NOTHING).reasons else "held")
-                seconds = time.process_time() - started
-                self._log(f"{self.level.name}, fold {fold}, {member.name}: {words} ({seconds:.1f} s)")
+            key = (fold, member.sha256)
+            if key in self._entries:
+                continue
+            started = time.process_time()
+            found = entries_of(
+                fold, member, self.level, options=self._options, bundle=self.bundle, policies=self.policies,
+                stated=self.request.stated,
+            )  # fmt: skip
+            self._keep(key, found)
+            words = ", ".join(entry.note or _word(entry) for entry, _ in found)
+            self._log(f"{self.level.name}, fold {fold}, {member.name}: {words} ({time.process_time() - started:.1f} s)")
 
     def records(self, members: Mapping[str, Member]) -> list[Calibrated]:
         """A record of every stratum that fold B reaches; unfinished entries go once they are written."""
-        names = dict.fromkeys(e.record for e in self._entries.values() if e.fold == "B" and e.clean is not None)
+        entries = [entry for found in self._entries.values() for entry in found]
+        names = dict.fromkeys(entry.record for entry in entries if entry.fold == "B" and entry.clean is not None)
         results = []
         for name in names:
-            result = self._record(name, members)
+            result = self._record(name, [entry for entry in entries if entry.record == name], members)
             results.append(result)
             if result.record is not None:
                 write_bytes(self.request.output / name, result.record.to_bytes())
             self._log(result.sentence)
-        left = [entry for entry in self._entries.values() if entry.fold == "B" and entry.clean is None]
-        for entry in left:
+        for entry in (item for item in entries if item.fold == "B" and item.clean is None):
             self._log(f"{self.level.name}: {entry.file} left out, {entry.note}")
         if not names:
             self._log(f"{self.level.name}: no subject of fold B could be judged")
@@ -180,8 +177,7 @@ class _Walk:
             self._kept.parent.rmdir()
         return results
 
-    def _record(self, name: str, members: Mapping[str, Member]) -> Calibrated:
-        mine = [entry for entry in self._entries.values() if entry.record == name and entry.clean is not None]
+    def _record(self, name: str, mine: Sequence[Entry], members: Mapping[str, Member]) -> Calibrated:
         required = tuple(dict.fromkeys(c for policy in self.policies for c in policy.required.get(self.level.task, ())))
         fold_a, fold_b = ([entry for entry in mine if entry.fold == fold] for fold in "AB")
         clean = [values for entry in fold_a if (values := _shown(entry.clean).values) and _has(values, required)]
@@ -232,21 +228,20 @@ class _Walk:
             except ValueError:
                 continue  # a kill while a line was written
             if stored.get("plan") == self._plan:
-                entry = _entry(stored["entry"])
-                fold, sha256, place = stored["key"]
-                self._entries[fold, sha256, place] = entry
-                if stored["binding"] is not None:
-                    self._bindings[entry.record] = _binding(stored["binding"])
+                pairs = [(_entry(entry), binding and _binding(binding)) for entry, binding in stored["found"]]
+                self._remember(tuple(stored["key"]), pairs)
 
-    def _keep(self, key: tuple[str, str, float], entry: Entry, binding: Binding | None) -> None:
-        self._entries[key] = entry
-        if binding is not None:
-            self._bindings[entry.record] = binding
-        stored = {"plan": self._plan, "key": list(key), "entry": asdict(entry),
-                  "binding": None if binding is None else asdict(binding)}  # fmt: skip
+    def _remember(self, key: tuple[str, str], found: Sequence[tuple[Entry, Binding | None]]) -> None:
+        self._entries[key] = tuple(entry for entry, _ in found)
+        self._bindings |= {binding.name: binding for _, binding in found if binding is not None}
+
+    def _keep(self, key: tuple[str, str], found: Sequence[tuple[Entry, Binding | None]]) -> None:
+        self._remember(key, found)
+        pairs = [(asdict(entry), binding and asdict(binding)) for entry, binding in found]
+        line = json.dumps({"plan": self._plan, "key": list(key), "found": pairs}, allow_nan=False)
         self._kept.parent.mkdir(parents=True, exist_ok=True)
         with self._kept.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(stored, allow_nan=False) + "\n")
+            stream.write(line + "\n")
 
 
 _NOTHING = Shown({}, (), (), None)
@@ -281,6 +276,12 @@ def _binding(stored: Mapping[str, object]) -> Binding:
     parts = dict(stored)
     stratum = Stratum(**cast(dict[str, str], parts.pop("stratum")))  # type: ignore[arg-type]  # written by this class
     return Binding(**parts, stratum=stratum)  # type: ignore[arg-type]  # written by this class
+
+
+def _word(entry: Entry) -> str:
+    shown = entry.planted or entry.clean
+    what = "lesion " if entry.planted else "clean "
+    return what + ("held" if shown is not None and shown.reasons else "not held by any channel")
 
 
 def _shown(shown: Shown | None) -> Shown:

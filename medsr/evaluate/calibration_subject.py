@@ -30,14 +30,14 @@ from medsr.records import Judgement, Restoration
 from medsr.release.verdict import decide
 from medsr.restore.request import RestoreRequest
 from medsr.validation.calibration import PlannedLesion, lesion_of
-from medsr.validation.calibration_record import binding_of
+from medsr.validation.calibration_record import Binding, binding_of
 from medsr.validation.challenge import Lesion, LocalNoise
 from medsr.validation.judge import judge
 from medsr.validation.policy import Policy
 from medsr.validation.residual import Measurement
 from medsr.volume import Volume
 
-__all__ = ["SALT", "Entry", "Shown", "entry_of", "places_of"]
+__all__ = ["SALT", "Entry", "Shown", "entries_of"]
 
 SALT = "medsr calibration 1"
 """Name of the protocol: another one draws other lesions."""
@@ -46,7 +46,7 @@ _CONTEXT = 2
 _RIM = 3
 _TRIES = 300
 _INNER = (0.15, 0.85)
-_FOLD_A_PLACES = (0.25, 0.5, 0.75)
+_BESIDE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,45 +89,51 @@ class _Case:
     noise: LocalNoise
 
 
-def places_of(fold: str, subject: str) -> tuple[float, ...]:
-    """Where in the stack a subject is looked at: fold A in three places, fold B in one, drawn by its id."""
-    low, high = _INNER
-    return _FOLD_A_PLACES if fold == "A" else (low + (high - low) * share_of(subject, "slice"),)
-
-
-def entry_of(
+def entries_of(
     fold: str,
     member: Member,
     level: CalibrationLevel,
-    place: float,
     *,
     options: RestoreRequest,
     bundle: Bundle,
     policies: Sequence[Policy],
     stated: bool,
-) -> tuple[Entry, Restoration | None]:
-    """Restore and judge; the clean restoration comes back too, for what a record is bound to."""
+) -> list[tuple[Entry, Binding | None]]:
+    """Restore a slab and judge: of fold A its middle slices, of fold B the one slice and lesion drawn by the id.
+
+    Each comes with what a record of it is bound to, if it lies in a stratum.
+    """
     entry = Entry(fold, hashed(member.subject), member.name, member.sha256, level.name)
     volume = readable(member)
     if isinstance(volume, str):
-        return replace(entry, note=volume), None
+        return [(replace(entry, note=volume), None)]
     if volume.modality != level.modality:
-        return replace(entry, note=f"is {volume.modality}"), None
+        return [(replace(entry, note=f"is {volume.modality}"), None)]
+    low, high = _INNER
+    place = 0.5 if fold == "A" else low + (high - low) * share_of(member.subject, "slice")
     try:
         case = _case(volume, member.subject, level, place, options=options, bundle=bundle, stated=stated)
     except MedsrError as error:
-        return replace(entry, note=error.code), None
-    clean = one_slice(case.clean, case.index)
-    binding = binding_of(clean)
-    if binding is None:
-        return replace(entry, note="lies in no stratum"), None
-    entry = replace(entry, record=binding.name, clean=_shown(judge(clean), clean, policies))
-    if fold == "A":
-        return entry, clean
-    plan = lesion_of(member.subject, salt=f"{SALT} {level.name}")
-    lesion = _placed(case, plan, member.subject)
+        return [(replace(entry, note=error.code), None)]
+    count = case.clean.measured.geometry.shape[case.clean.measured.geometry.slice_axis]
+    beside = _BESIDE if fold == "A" else 0
+    chosen = range(max(0, case.index - beside), min(count, case.index + beside + 1))
+    found: list[tuple[Entry, Binding | None]] = []
+    for index in chosen:
+        clean = one_slice(case.clean, index)
+        binding = binding_of(clean)
+        if binding is None:
+            return [(replace(entry, note="lies in no stratum"), None)]
+        judged = replace(entry, record=binding.name, clean=_shown(judge(clean), clean, policies))
+        found.append((judged if fold == "A" else _with_lesion(judged, case, member.subject, policies), binding))
+    return found
+
+
+def _with_lesion(entry: Entry, case: _Case, subject: str, policies: Sequence[Policy]) -> Entry:
+    plan = lesion_of(subject, salt=f"{SALT} {entry.level}")
+    lesion = _placed(case, plan, subject)
     if lesion is None:
-        return replace(entry, clean=None, note="no room for a lesion"), None
+        return replace(entry, clean=None, record="", note="no room for a lesion")
     planted = _planted(case, plan, lesion)
     facts = {
         "arm": plan.arm,
@@ -136,7 +142,7 @@ def entry_of(
         "diameter_px": plan.diameter,
         "contrast": lesion.contrast,
     }
-    return replace(entry, planted=_shown(judge(planted), planted, policies), lesion=facts), clean
+    return replace(entry, planted=_shown(judge(planted), planted, policies), lesion=facts)
 
 
 def hashed(subject: str) -> str:

@@ -248,7 +248,7 @@ def drifted(reference: Sequence[float], recent: Sequence[float]) -> bool:
 
     Where there are none of either, nothing has drifted.
     """
-    if not reference or not recent:
+    if len(reference) == 0 or len(recent) == 0:
         return False
     finite = [value for value in recent if math.isfinite(value)]
     if len(finite) != len(recent):
