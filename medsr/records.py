@@ -26,11 +26,13 @@ __all__ = [
     "ChannelStatus",
     "Finding",
     "FindingType",
+    "HiddenSlice",
     "Judgement",
     "ModelIdentity",
     "NoiseLevel",
     "ProbeDisc",
     "Restoration",
+    "SecondFamily",
     "Task",
     "Verdict",
     "Word",
@@ -94,6 +96,32 @@ class ProbeDisc:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SecondFamily:
+    """What another family of models makes of the same scan: an image on the restored grid, and how it was made."""
+
+    image: FloatArray
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenSlice:
+    """An acquired slice that was hidden and restored from its neighbours like a lost one.
+
+    Parameters
+    ----------
+    index : along the slice axis of the restored grid.
+    error, linear : rms difference to what was acquired, inside the body, of the restorer and of linear
+        interpolation; image units, noise included.
+    distance : of the acquired slices before and after it, in slices.
+    """
+
+    index: int
+    error: float
+    linear: float
+    distance: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Restoration:
     """A restored image with the evidence the gate judges it by.
 
@@ -110,6 +138,9 @@ class Restoration:
     noise : of the measurement.
     spread : (I, J, K) sd of the samples, or None.
     probe : discs that were planted into the scan and restored again, or None where nobody did.
+    second : another scan of the same patient, of independent noise, that the restorer never saw, or None.
+    family : the image of a second family of models, or None.
+    hidden : acquired slices that were hidden and restored again (inpainting), or None where nobody did.
     synthetic_slices : indices along the slice axis that no measurement supports.
     timings : seconds per stage.
     resources : facts on memory, threads, tiles.
@@ -128,6 +159,9 @@ class Restoration:
     noise: NoiseLevel
     spread: FloatArray | None = None
     probe: tuple[ProbeDisc, ...] | None = None
+    second: Volume | None = None
+    family: SecondFamily | None = None
+    hidden: tuple[HiddenSlice, ...] | None = None
     synthetic_slices: tuple[int, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     resources: Mapping[str, object] = field(default_factory=dict)
@@ -206,7 +240,9 @@ class Judgement:
         by index along the slice axis: whole volumes of them would double the memory of a judgement.
     limits : sentences on what could not be known for this scan.
     codes : reason codes that hold the result beside findings and channels: ``no_preprojection``,
-        ``noise.unverified``, ``operator.unverified``, ``synthetic``.
+        ``noise.unverified``, ``operator.unverified``, ``domain``, ``synthetic``.
+    noise_may_be_high : the noise level was estimated in a way that may read structure as noise; where all that
+        speaks against the image rests on it, a reader decides.
     error : why judging failed, or None; a judgement with an error is blocked.
     """
 
@@ -220,6 +256,7 @@ class Judgement:
     maps: Mapping[str, Mapping[int, FloatArray]] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
+    noise_may_be_high: bool = False
     error: str | None = None
 
 

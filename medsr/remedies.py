@@ -46,6 +46,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "restore.slices": "give --mask with the lost slices (counted from 0), inside the stack",
         "restore.edge": "cut the lost slices off: nothing was measured beyond them",
         "restore.scale": "give --scale between 1.5 and 4, that of the scan's sidecar if it has one; none with denoise",
+        "restore.evidence": "name probe, family or hidden, or nothing",
         "restore.engine": "give --device auto, cpu or cuda, --precision auto, fp32 or bf16, and --threads from 1",
         "restore.noise": "give the noise as a number in image units, HU for CT, or leave it to be estimated",
         "volume.empty": "check that the file holds the scan you mean",

@@ -27,6 +27,7 @@ __all__ = [
     "PolicyOption",
     "Precision",
     "Quiet",
+    "Second",
     "TaskChoice",
     "Verbose",
     "modality_of",
@@ -92,6 +93,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier
 ModalityOption = Annotated[ModalityChoice, typer.Option("--modality", help="What the values are.")]
 OperatorOption = Annotated[
     Path | None, typer.Option("--operator", help="Sidecar with the degradation operator, instead of INPUT's own.")
+]
+Second = Annotated[
+    Path | None,
+    typer.Option("--second", help="A second scan of the same patient, registered, of independent noise: it judges."),
 ]
 PolicyOption = Annotated[str, typer.Option("--policy", help="Gate policy: research, clinical, or a site's own.")]
 NoiseOption = Annotated[

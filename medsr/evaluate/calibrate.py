@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -27,9 +27,10 @@ from medsr.evaluate.calibration_subject import SALT, Entry, Shown, entries_of
 from medsr.models import catalogue
 from medsr.models.bundle import Bundle, find_bundle
 from medsr.models.engine import Precision
+from medsr.pipeline.walk import evidence_for
 from medsr.records import Task
 from medsr.resources import write_bytes
-from medsr.restore.request import Method, RestoreRequest
+from medsr.restore.request import Evidence, Method, RestoreRequest
 from medsr.validation.calibration import ScoredSubject, normalise, null_thresholds
 from medsr.validation.calibration_record import Binding, CalibrationRecord
 from medsr.validation.policy import Policy, load_policy
@@ -132,9 +133,11 @@ class _Walk:
         self, request: CalibrationRequest, level: CalibrationLevel, bundle: Bundle, policies: list[Policy], log: Log
     ) -> None:
         self.request, self.level, self.bundle, self.policies, self._log = request, level, bundle, policies, log
-        self._options = RestoreRequest(
+        asked = RestoreRequest(
             level.task, scale=level.scale, method=bundle.method, precision=request.precision, threads=1
         )
+        needed = frozenset[Evidence]().union(*(evidence_for(asked, policy) for policy in policies))
+        self._options = replace(asked, evidence=needed)
         name = f"{level.name.replace(' ', '-').lower()}-{bundle.method}-{request.precision}-{request.stated}.jsonl"
         self._kept = request.output / bundle.sha256[:12] / "unfinished" / name
         self._plan = self._digest()
@@ -178,7 +181,9 @@ class _Walk:
         return results
 
     def _record(self, name: str, mine: Sequence[Entry], members: Mapping[str, Member]) -> Calibrated:
-        required = tuple(dict.fromkeys(c for policy in self.policies for c in policy.required.get(self.level.task, ())))
+        task, method = self.level.task, self.bundle.method
+        named = (name for policy in self.policies for name in policy.required_for(task, method=method))
+        required = tuple(dict.fromkeys(named))
         fold_a, fold_b = ([entry for entry in mine if entry.fold == fold] for fold in "AB")
         clean = [values for entry in fold_a if (values := _shown(entry.clean).values) and _has(values, required)]
         if len(clean) < _FEWEST_CLEAN:

@@ -205,7 +205,13 @@ def _shown(judgement: Judgement, restoration: Restoration, policies: Sequence[Po
     """The reasons that are common to no policy are none: what one of them releases counts as released."""
     reasons: list[str] = []
     for policy in policies:
-        verdict = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
+        verdict = decide(
+            judgement,
+            policy,
+            task=restoration.task,
+            slice_axis=restoration.geometry.slice_axis,
+            method=restoration.model.method if restoration.model else None,
+        )
         found = [reason for reason in verdict.reasons if reason != "uncalibrated"]
         if not found:
             reasons = []

@@ -69,10 +69,12 @@ def restore_file(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    second: Path | None = None,
+    probe: bool | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Read, restore, judge and publish one scan into `output`."""
+    """Read, restore, judge and publish one scan into `output`; `second` is an independent scan that judges alone."""
     request = RestoreRequest(
         cast("Task", task),
         scale=scale,
@@ -90,7 +92,10 @@ def restore_file(
     volume = read_with_operator(
         scan, modality=_modality(modality), operator=operator, pick=pick, gaps=request.task == "inpaint"
     )
-    result = restore_volume(volume, request, policy=policy, container=container, progress=progress)
+    other = read(second, modality=volume.modality) if second is not None else None
+    result = restore_volume(
+        volume, request, policy=policy, container=container, second=other, probe=probe, progress=progress
+    )
     return _published(result, output, overwrite=overwrite)
 
 

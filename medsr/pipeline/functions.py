@@ -54,10 +54,13 @@ def restore(
     noise: float | None = None,
     policy: str = "research",
     threads: int | None = None,
+    second: Volume | None = None,
+    probe: bool | None = None,
 ) -> Result:
     """Restore a scan and judge it. ``result.save(folder)`` writes what the gate allows.
 
-    See :class:`medsr.restore.request.RestoreRequest` for the options.
+    See :class:`medsr.restore.request.RestoreRequest` for the options, and :func:`medsr.pipeline.walk.restore_volume`
+    for `second` and `probe`.
     """
     request = RestoreRequest(
         task,
@@ -71,7 +74,7 @@ def restore(
         noise=noise,
         threads=threads,
     )
-    return restore_volume(scan, request, policy=policy)
+    return restore_volume(scan, request, policy=policy, second=second, probe=probe)
 
 
 def validate(measured: Volume, candidate: Volume, *, policy: str = "research") -> Judgement:

@@ -19,7 +19,7 @@ from medsr.release import Release, advance, decide
 from medsr.report import render
 from medsr.report.words import gate_sentence
 from medsr.restore.operators import declared_operator, in_plane_operator
-from medsr.restore.request import RestoreRequest
+from medsr.restore.request import Evidence, RestoreRequest
 from medsr.restore.restore import noise_of, restore
 from medsr.settings import settings
 from medsr.validation.calibration_use import keep_score
@@ -27,9 +27,19 @@ from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
 from medsr.volume import Modality, Source, Volume
 
-__all__ = ["Result", "container_of", "judge_restoration", "read_with_operator", "restore_volume", "validate_volume"]
+__all__ = [
+    "Result",
+    "container_of",
+    "evidence_for",
+    "judge_restoration",
+    "read_with_operator",
+    "restore_volume",
+    "validate_volume",
+]
 
 Progress = Callable[[int, int], None]
+
+_EVIDENCE_OF: Mapping[str, Evidence] = {"R9": "probe", "N3": "family", "N5": "hidden"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +103,8 @@ def restore_volume(
     policy: str = "research",
     container: Container | Literal["auto"] = "auto",
     bundle: Bundle | None = None,
+    second: Volume | None = None,
+    probe: bool | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Restore a volume and judge the very values that will be written.
@@ -100,6 +112,8 @@ def restore_volume(
     Parameters
     ----------
     container : the form of the result; ``auto`` is the form of the input.
+    second : another scan of the same patient, registered and of independent noise; it judges, it restores nothing.
+    probe : plant discs and restore again; where the policy requires it by default.
 
     Raises
     ------
@@ -109,7 +123,18 @@ def restore_volume(
     form = container_of(volume) if container == "auto" else container
     if form == "dicom" and volume.source.format != "dicom":
         raise UsageError("write.no_headers", f"{volume.source.name} is no DICOM series to derive one from")
-    return _written(restore(volume, request, bundle=bundle, progress=progress), rules, form)
+    asked = replace(request, evidence=evidence_for(request, rules, probe=probe))
+    restored = restore(volume, asked, bundle=bundle, progress=progress)
+    return _written(replace(restored, second=second), rules, form)
+
+
+def evidence_for(request: RestoreRequest, policy: Policy, *, probe: bool | None = None) -> frozenset[Evidence]:
+    """What the request names and what the policy's channels need; `probe` decides on the discs alone."""
+    required = policy.required_for(request.task, method=request.method)
+    needed = {evidence for channel, evidence in _EVIDENCE_OF.items() if channel in required}
+    if probe is not None:
+        needed = needed - {"probe"} | ({"probe"} if probe else set())
+    return request.evidence | frozenset(needed)
 
 
 def container_of(volume: Volume) -> Container:
@@ -189,7 +214,14 @@ def _written(restoration: Restoration, policy: Policy, container: Container) -> 
 def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> Result:
     judgement = judge(restoration, policy_sha256=policy.sha256)
     keep_score(judgement.calibration, judgement.score)
-    verdict = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
+    verdict = decide(
+        judgement,
+        policy,
+        task=restoration.task,
+        slice_axis=restoration.geometry.slice_axis,
+        method=restoration.model.method if restoration.model else None,
+        second=restoration.second is not None,
+    )
     return Result(restoration, stored, judgement, verdict, policy)
 
 

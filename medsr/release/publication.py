@@ -113,7 +113,14 @@ def result_name(restoration: Restoration) -> str:
 def _check(
     restoration: Restoration, judgement: Judgement, verdict: Verdict, policy: Policy, stored: Stored | None
 ) -> None:
-    again = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
+    again = decide(
+        judgement,
+        policy,
+        task=restoration.task,
+        slice_axis=restoration.geometry.slice_axis,
+        method=restoration.model.method if restoration.model else None,
+        second=restoration.second is not None,
+    )
     if again != verdict or verdict.policy_sha256 != policy.sha256:
         raise IntegrityError("release.verdict", f"the verdict {verdict.word} is not what the policy decides")
     step("judged", "decide", decided=verdict.word)

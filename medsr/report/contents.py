@@ -53,6 +53,11 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
     """The contents of report.json; whatever the judgement holds, a report comes out."""
     judged = judgement.error is None
     fraction = _share(judgement.measured_fraction) if judged else None
+    required = policy.required_for(
+        restoration.task,
+        method=restoration.model.method if restoration.model else None,
+        second=restoration.second is not None,
+    )
     return Report(
         medsr_version=__version__,
         task=restoration.task,
@@ -64,7 +69,7 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
             provenance=restoration.noise.provenance,
         ),
         model=_model(restoration),
-        channels=tuple(_channel(item, policy.required.get(restoration.task, ())) for item in judgement.channels),
+        channels=tuple(_channel(item, required) for item in judgement.channels),
         findings=tuple(_finding(item) for item in known_findings(judgement)),
         measured_fraction=fraction,
         measured_words=measured_words(fraction, restoration.task),

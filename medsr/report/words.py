@@ -99,6 +99,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "no_preprojection": "the estimate before projection is missing, so agreement with the scan proves nothing",
         "noise.unverified": "the noise of the scan could not be verified",
         "operator.unverified": "the scan does not behave as the stated operator says",
+        "domain": "the scan lies outside what the model was made for",
         "model.oversmooths": "the model smooths more than the gate can see through",
         "synthetic": "the volume holds synthetic slices",
         "findings.many": "the restored image contradicts the scan as a whole",

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from medsr.errors import MedsrError, Refusal
 from medsr.records import ChannelResult, Finding, Judgement, Restoration, pixels_sha256
+from medsr.validation.beside import beside
 from medsr.validation.calibration_use import calibrated
 from medsr.validation.findings import findings_of, merged
 from medsr.validation.limits import limits_of
@@ -23,13 +25,13 @@ from medsr.validation.r2_local import THRESHOLD as WINDOW_THRESHOLD
 from medsr.validation.r2_local import LocalAgreement
 from medsr.validation.r3_audit import Audit, audit
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
-from medsr.validation.r9_probe import probe_result
+from medsr.validation.r7_whiteness import Whiteness
 from medsr.validation.residual import Measurement, Residuals, SliceResidual
 from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum, square_variance, window_variance
 
 __all__ = ["CHANNELS", "judge"]
 
-CHANNELS = ("R1", "R2", "R3", "R4", "R9", "R1w", "R4w")
+CHANNELS = ("R1", "R2", "R3", "R4", "R7", "R8", "R9", "N1", "N2", "N3", "N4", "N5", "R1w", "R4w")
 """Built channels: on the estimate before projection, and R1 and R4 again (w) on the written pixels."""
 
 _SPECTRUM_SLICES = 24
@@ -81,15 +83,18 @@ def _judge(restoration: Restoration) -> Judgement:
     _check(restoration)
     measurement = Measurement(restoration)
     white = _white(measurement)
-    written = _examine(measurement, restoration.image, "w", white=white)
+    same = restoration.estimate is not None and _same(restoration, restoration.estimate)
+    written = _examine(measurement, restoration.image, "w", white=white, follow=same)
     if restoration.estimate is None:
         before = _Examined(_without_estimate(), ())
-    elif _same(restoration, restoration.estimate):
+    elif same:
         before = _Examined(tuple(replace(item, name=item.name.removesuffix("w")) for item in written.channels), ())
     else:
-        before = _examine(measurement, restoration.estimate, "", white=white)
+        before = _examine(measurement, restoration.estimate, "", white=white, follow=True)
+    interpolated = restoration.measured.modality == "MR" and not white
+    others = beside(measurement, largest_bias=_largest_bias(restoration), interpolated=interpolated)
     again = tuple(item for item in written.channels if item.name in CHANNELS)
-    channels = (*before.channels, probe_result(restoration.probe), *again)
+    channels = (*before.channels, *others.channels, *again)
     findings = merged(before.findings, written.findings)
     shown = shown_slices(restoration, findings)
     energy, supplied_maps = supplied(restoration, shown)
@@ -105,8 +110,9 @@ def _judge(restoration: Restoration) -> Judgement:
             "contradicted": contradicted(restoration, {**written.maps, **before.maps}, shown),
             "supplied": supplied_maps,
         },
-        limits=limits_of(restoration),
-        codes=_codes(restoration, channels),
+        limits=(*limits_of(restoration), *others.limits),
+        codes=(*_codes(restoration, channels), *others.codes),
+        noise_may_be_high=others.noise_may_be_high,
     )
 
 
@@ -143,8 +149,10 @@ def _check(restoration: Restoration) -> None:
         raise Refusal("judge.shape", fact)
 
 
-def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: str, *, white: bool) -> _Examined:
-    """Every range channel over every slice.
+def _examine(
+    measurement: Measurement, image: npt.NDArray[np.float32], suffix: str, *, white: bool, follow: bool
+) -> _Examined:
+    """Every range channel over every slice; R7 where `follow` is set, since projection whitens a residual.
 
     Spectrum (where it is not white) and audit come from a sample of slices first; R2 and R4 look at what the audit
     leaves.
@@ -162,6 +170,7 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
     scan, tally = Scan(measurement.plane_shape, spectrum, level_air=level_air), ScanTally()
     modality = measurement.volume.modality
     agreement, audited = GlobalAgreement(modality, largest), GlobalAgreement(modality, largest)
+    whiteness = Whiteness()
     local = LocalAgreement(spectrum, modality=modality, largest_bias=largest)
     square = square_variance(spectrum)
     maps: dict[int, npt.NDArray[np.float32]] = {}
@@ -174,7 +183,10 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
             agreement.add_with(item, variance, square)
             audited.add_with(left, variance, square)
         local.add(left)
-        scanned = scan.scan(left)
+        power = scan.white(left)
+        if follow:
+            whiteness.add(left, left.u if white else fft.irfft2(power, measurement.plane_shape))
+        scanned = scan.scan(left, spectrum=power)
         tally.add(left, scanned)
         worst[index] = abs(scanned.peaks[0].z) if scanned.peaks else 0.5 * (index == measurement.count // 2)
         maps[index] = scanned.best
@@ -186,6 +198,7 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
         local.result(f"R2{suffix}", note),
         checked,
         tally.result(f"R4{suffix}", note),
+        *([whiteness.result(f"R7{suffix}", note)] if follow else []),
     )
     return _Examined(channels, findings_of(tally.peaks, restoration, channel=f"R4{suffix}"), maps)
 
@@ -231,6 +244,7 @@ def _without_estimate() -> tuple[ChannelResult, ...]:
         ChannelResult("R2", "range", "not_assessed", None, WINDOW_THRESHOLD, may="verify", note=note),
         ChannelResult("R3", "range", "not_assessed", None, 1.0, may="hold", note=note),
         ChannelResult("R4", "range", "not_assessed", None, THRESHOLD, may="verify", note=note),
+        ChannelResult("R7", "range", "not_assessed", None, 1.0, may="hold", note=note),
     )
 
 
@@ -251,24 +265,26 @@ def _largest_bias(restoration: Restoration) -> float:
 
 def _same(restoration: Restoration, estimate: npt.NDArray[np.float32]) -> bool:
     """True where nothing was projected: image and estimate differ by rounding and fill values alone."""
-    if restoration.operator.linear.kind != "identity":
-        return False
     if restoration.image is estimate:
         return True
+    if restoration.operator.linear.kind not in ("identity", "slice_mask"):
+        return False
     step = 0.51 if restoration.measured.source.integer else 0.0
     axis, padding = restoration.geometry.slice_axis, restoration.measured.padding
     for index in range(restoration.geometry.shape[axis]):
         difference = np.abs(plane_of(restoration.image, index, axis) - plane_of(estimate, index, axis))
         if padding is not None:
-            difference[np.take(padding, index, axis)] = 0
+            difference[np.moveaxis(padding, axis, 0)[index]] = 0
         if difference.max() > step:
             return False
     return True
 
 
 def _failed(reason: str) -> Judgement:
+    note = f"judging failed: {reason}"
     channels = tuple(
-        ChannelResult(name, "range", "not_assessed", None, None, note=f"judging failed: {reason}") for name in CHANNELS
+        ChannelResult(name, "null" if name.startswith("N") else "range", "not_assessed", None, None, note=note)
+        for name in CHANNELS
     )
     return Judgement(
         pixels_sha256="",

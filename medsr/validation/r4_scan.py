@@ -77,7 +77,7 @@ class Scan:
     ----------
     shape : (N1, N2) of a slice.
     spectrum : noise power in rfft2 layout, mean 1.
-    level_air : give pixels outside the mask the local mean of those inside (magnitudes; see :meth:`_white`).
+    level_air : give pixels outside the mask the local mean of those inside (magnitudes; see :meth:`white`).
     """
 
     def __init__(self, shape: tuple[int, int], spectrum: npt.NDArray[np.float64], *, level_air: bool = False) -> None:
@@ -101,9 +101,11 @@ class Scan:
         # A disc of amplitude a answers with a <WT, WD> / |WT| and is detectable at a |WD|.
         self._gains.append((float((white * white_lesion).sum()) / length, float(np.sqrt((white_lesion**2).sum()))))
 
-    def scan(self, item: SliceResidual, threshold: float = THRESHOLD) -> Scanned:
-        """Maxima of |z| above `threshold` in place and scale."""
-        spectrum = self._white(item)
+    def scan(
+        self, item: SliceResidual, threshold: float = THRESHOLD, *, spectrum: npt.NDArray[np.complex64] | None = None
+    ) -> Scanned:
+        """Maxima of |z| above `threshold` in place and scale; `spectrum` is that of :meth:`white`, if it is at hand."""
+        spectrum = self.white(item) if spectrum is None else spectrum
         inside = np.flatnonzero(item.mask)
         sample = inside[:: max(1, inside.size // _SPREAD_SAMPLE)]
         best, scale = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.int8)
@@ -123,7 +125,7 @@ class Scan:
         spread = math.nan if broken else float(np.median(spreads))
         return Scanned(item.index, self._peaks(item, best, scale, threshold), best, spread)
 
-    def _white(self, item: SliceResidual) -> npt.NDArray[np.complex64]:
+    def white(self, item: SliceResidual) -> npt.NDArray[np.complex64]:
         """Whitened spectrum of u.
 
         The residual is never cut at the mask: whitening turns that step into hundreds of false findings. It is
