@@ -188,7 +188,8 @@ class _Walk:
         clean = [values for entry in fold_a if (values := _shown(entry.clean).values) and _has(values, required)]
         if len(clean) < _FEWEST_CLEAN:
             return Calibrated(name, None, f"{len(clean)} clean slices of fold A, {_FEWEST_CLEAN} are the fewest")
-        normal = normalise(clean, required)
+        limits = {name: limit for entry in fold_a for name, limit in _shown(entry.clean).limits.items()}
+        normal = normalise(clean, required, limits=limits)
         null = sorted({channel for entry in mine for channel in _shown(entry.clean).uncalibrated})
         thresholds = null_thresholds([_shown(entry.clean).values for entry in fold_a], null)
         spreads = sorted(spread for entry in fold_a if (spread := _shown(entry.clean).spread) is not None)
@@ -249,7 +250,7 @@ class _Walk:
             stream.write(line + "\n")
 
 
-_NOTHING = Shown({}, (), (), None)
+_NOTHING = Shown({}, {}, (), (), None)
 
 
 def _bundle(request: CalibrationRequest, level: CalibrationLevel) -> Bundle | None:

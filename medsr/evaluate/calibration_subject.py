@@ -53,10 +53,12 @@ _BESIDE = 1
 class Shown:
     """What the gate made of one image, before any threshold of a calibration.
 
+    limits : the channels' own thresholds.
     reasons : why every policy would hold it whatever the score; spread : of R4's scan in noise sd.
     """
 
     values: Mapping[str, float | None]
+    limits: Mapping[str, float]
     uncalibrated: tuple[str, ...]
     reasons: tuple[str, ...]
     spread: float | None
@@ -220,6 +222,7 @@ def _shown(judgement: Judgement, restoration: Restoration, policies: Sequence[Po
     scans = [item.spread for item in judgement.channels if item.name == "R4"]
     return Shown(
         values={item.name: _finite(item.value) for item in judgement.channels},
+        limits={item.name: item.threshold for item in judgement.channels if item.threshold is not None},
         uncalibrated=tuple(item.name for item in judgement.channels if item.uncalibrated),
         reasons=tuple(dict.fromkeys(reasons)),
         spread=_finite(scans[0]) if scans else None,

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,7 @@ _LARGEST_SPREAD_Z = 5.7
 _SMALLEST_THRESHOLD = 5.0
 _MAD = 1.4826
 _NULL_SPREADS = 5.0
+_LEAST_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,16 @@ def lesion_of(subject: str, *, salt: str) -> PlannedLesion:
     )
 
 
-def normalise(clean: Sequence[Mapping[str, float | None]], channels: Sequence[str]) -> Normalisation:
+def normalise(
+    clean: Sequence[Mapping[str, float | None]],
+    channels: Sequence[str],
+    *,
+    limits: Mapping[str, float] = MappingProxyType({}),
+) -> Normalisation:
     """Median and 1.4826 MAD of each channel over the clean subjects of fold A.
 
-    A channel that never varies (a scan without findings) gets a spread of 1, its own unit.
+    A channel that never varies (a scan without findings) gets a spread of 1, its own unit. One that hardly varies gets
+    a twentieth of its own threshold (`limits`): a few slices of fold A must not make a trifle into the worst channel.
 
     Raises
     ------
@@ -158,7 +166,7 @@ def normalise(clean: Sequence[Mapping[str, float | None]], channels: Sequence[st
             raise ValueError(f"channel {name} has no finite value for {len(clean) - len(finite)} subjects")
         median[name] = float(np.median(finite))
         mad = _MAD * float(np.median(np.abs(finite - median[name])))
-        spread[name] = mad if mad > 0 else 1.0
+        spread[name] = max(mad, _LEAST_SHARE * limits.get(name, 0.0)) if mad > 0 else 1.0
     return Normalisation(median, spread)
 
 
