@@ -115,6 +115,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "skip.localizer": "leave the localiser out of the folder",
         "series.several_stacks": "choose one with --pick: see `medsr info` for the numbers",
         "series.pick": "see `medsr info` for the series that are there",
+        "challenge.arm": "see `medsr challenge --help` for the arms",
         "calibration.broken": "calibrate again with `medsr calibrate`; a record that was changed is not used",
         "calibration.folds": "give fold A and fold B folders of different subjects, none of them trained on",
         "calibration.used": "calibrate on subjects that were not used before, or say why with --again TEXT",

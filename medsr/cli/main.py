@@ -49,7 +49,7 @@ app.command(name="train", epilog="Example: medsr train mr-inplane --data scans/ 
 app.command(name="evaluate", epilog="Example: medsr evaluate scans/ --level 'MR denoise' -o evaluation.md")(
     evaluate.evaluate
 )
-app.command(name="challenge", epilog="Example: medsr challenge scans/ -o challenge.md")(challenge.challenge)
+app.command(name="challenge", epilog="Example: medsr challenge mr-inplane scans/ -o challenge.md")(challenge.challenge)
 app.command(name="calibrate", epilog="Example: medsr calibrate calib/mri --fold-a train/mri -o validation/calibration")(
     calibrate.calibrate
 )
