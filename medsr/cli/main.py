@@ -15,6 +15,7 @@ from medsr import __version__
 from medsr.cli import (
     batch,
     bids_app,
+    calibrate,
     challenge,
     degrade,
     demo,
@@ -50,8 +51,11 @@ app.command(name="train", epilog="Example: medsr train mr-inplane --data scans/ 
 app.command(name="evaluate", epilog="Example: medsr evaluate scans/ --level 'MR denoise' -o evaluation.md")(
     evaluate.evaluate
 )
-app.command(name="challenge", epilog="Example: medsr challenge scans/ -o challenge.md")(challenge.challenge)
 app.command(name="batch", epilog="Example: medsr batch scans/ restored/ --task denoise --workers 4")(batch.batch)
+app.command(name="challenge", epilog="Example: medsr challenge mr-inplane scans/ -o challenge.md")(challenge.challenge)
+app.command(name="calibrate", epilog="Example: medsr calibrate calib/mri --fold-a train/mri -o validation/calibration")(
+    calibrate.calibrate
+)
 app.command(name="info", epilog="Example: medsr info scan.nii.gz")(info.info)
 app.command(
     name="release", epilog='Example: medsr release out --reader "A. Reader" --reason "compared with the input"'
