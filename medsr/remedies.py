@@ -55,6 +55,8 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "operator.sidecar": "give the .json that `medsr degrade` wrote beside the scan",
         "validate.grid": "give the candidate on the measurement's grid, or on an in-plane multiple of its field",
         "train.start": "fine-tune a bundle with the recipe it was trained by",
+        "bundle.settings": "tune a GAN end or a bridge; a regressor has nothing to fit",
+        "models.held_out": "point --data at the training scans that the recipe of the bundle kept subjects out of",
         "bundle.unknown": "see `medsr models list` for what is installed",
         "output.not_empty": "choose another --output folder; medsr replaces nothing that it did not write",
         "output.not_folder": "give a folder as --output",

@@ -1,20 +1,29 @@
-"""medsr models list, show, verify, export"""
+"""medsr models list, show, verify, tune, export"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medsr.cli.console import write_json
-from medsr.cli.options import Json
+from medsr.cli.console import say, write_json
+from medsr.cli.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from medsr.models.bundle import Bundle
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Bundles: list, show, verify, export.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: list, show, verify, tune, export.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of a bundle, as `medsr models list` prints it.")]
+
+NameOrFolder = Annotated[str, typer.Argument(help="Name of an installed bundle, or its folder.")]
+Data = Annotated[
+    list[Path],
+    typer.Option("--data", help="Folder of training scans; may be given again.", exists=True, file_okay=False),
+]
 
 
 @app.command("list", epilog="Example: medsr models list")
@@ -55,6 +64,24 @@ def verify(name: Annotated[str | None, typer.Argument(help="One bundle; all by d
         typer.echo(f"{bundle.name} {bundle.version}: whole, {bundle.sha256[:12]}")
 
 
+@app.command("tune", epilog="Example: medsr models tune mr-inplane-gan --data train/mri")
+def tune(
+    bundle: NameOrFolder,
+    data: Data,
+    slices: Annotated[int, typer.Option("--slices", min=1, help="Middle slices of each scan that are judged.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a GAN end's fidelity or a bridge's spread on whole slices of subjects kept out of training.
+
+    The choice is written into the bundle's metadata, and the bundle's hash changes with it. Tune before calibrating.
+    """
+    from medsr.evaluate.fitting import tune_bundle
+
+    chosen = _bundle(bundle)
+    fitted = tune_bundle(chosen, data, slices=slices, log=lambda line: say(line, quiet=quiet))
+    typer.echo(f"{fitted.name} {fitted.version}: {chosen.sha256[:12]} is now {fitted.sha256[:12]}")
+
+
 @app.command("export", epilog="Example: medsr models export mr-inplane-diffusion --diffusers folder")
 def export(
     name: Name,
@@ -65,3 +92,12 @@ def export(
     from medsr.models.export import export_diffusers
 
     typer.echo(str(export_diffusers(named(name), diffusers)))
+
+
+def _bundle(name_or_folder: str) -> Bundle:
+    """A bundle by its folder, where there is one, else by its name."""
+    from medsr.models.bundle import load_bundle
+    from medsr.models.catalogue import named
+
+    folder = Path(name_or_folder)
+    return load_bundle(folder) if (folder / "manifest.json").is_file() else named(name_or_folder)
