@@ -56,6 +56,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "validate.grid": "give the candidate on the measurement's grid, or on an in-plane multiple of its field",
         "train.start": "fine-tune a bundle with the recipe it was trained by",
         "bundle.settings": "tune a GAN end or a bridge; a regressor has nothing to fit",
+        "models.figures": "evaluate the bundle as it stands with `medsr evaluate FOLDER -o FILE.md`",
         "models.held_out": "point --data at the training scans that the recipe of the bundle kept subjects out of",
         "bundle.unknown": "see `medsr models list` for what is installed",
         "output.not_empty": "choose another --output folder; medsr replaces nothing that it did not write",

@@ -1,4 +1,4 @@
-"""medsr models list, show, verify, tune, export"""
+"""medsr models list, show, verify, tune, memory, card, export"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medsr.cli.console import say, write_json
+from medsr.cli.console import command_typed, say, write_json
 from medsr.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Bundles: list, show, verify, tune, export.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: list, show, verify, tune, memory, card, export.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of a bundle, as `medsr models list` prints it.")]
 
@@ -80,6 +80,58 @@ def tune(
     chosen = _bundle(bundle)
     fitted = tune_bundle(chosen, data, slices=slices, log=lambda line: say(line, quiet=quiet))
     typer.echo(f"{fitted.name} {fitted.version}: {chosen.sha256[:12]} is now {fitted.sha256[:12]}")
+
+
+@app.command("memory", epilog="Example: medsr models memory mr-inplane --data train/mri --inputs dev/mri")
+def memory(
+    bundle: NameOrFolder,
+    data: Data,
+    inputs: Annotated[Path, typer.Option("--inputs", help="Scans of other people.", exists=True, file_okay=False)],
+    pictures: Annotated[int, typer.Option("--pictures", min=1, help="Searched in each set, for each level.")] = 160,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Look for pieces of training scans in what a bundle supplies; the result goes into its card."""
+    from medsr.evaluate.memory import memory_of
+    from medsr.evaluate.memory_section import write_memory
+    from medsr.evaluate.tables import provenance_line
+
+    chosen = _bundle(bundle)
+    found = memory_of(chosen, data, inputs, pictures=pictures, seed=seed, log=lambda line: say(line, quiet=quiet))
+    path = write_memory(chosen, found, printed=provenance_line(command_typed()))
+    word = "suspicious" if found.suspicious else "no sign of memorisation"
+    typer.echo(f"{chosen.name}: {word}, p = {found.p:.2g}, in {path.name}")
+
+
+@app.command("card", epilog="Example: medsr models card mr-inplane --figures docs/evaluation-mri.json --scans dev/mri")
+def card(
+    bundle: NameOrFolder,
+    figures: Annotated[list[Path], typer.Option("--figures", help="JSON of `medsr evaluate`.", exists=True)],
+    scans: Annotated[
+        Path | None,
+        typer.Option("--scans", help="Evaluated scans: draw the worst slices.", exists=True, file_okay=False),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write what was measured of a bundle into its card; no hash changes."""
+    from medsr.evaluate.card import read_figures, write_card
+    from medsr.evaluate.failures import failure_section, licences, worst_rows
+    from medsr.evaluate.peers.settings import default_file, load_settings
+
+    chosen = _bundle(bundle)
+    found = read_figures(chosen, figures)
+    shown = licences(scans) if scans else {}
+    failures = failure_section(
+        chosen,
+        worst_rows(chosen, found.rows, shown=shown),
+        scans,
+        shown=shown,
+        slices=found.slices,
+        window=found.window,
+        settings=load_settings(default_file()),
+        log=lambda line: say(line, quiet=quiet),
+    )
+    typer.echo(str(write_card(chosen, found, failures=failures)))
 
 
 @app.command("export", epilog="Example: medsr models export mr-inplane-diffusion --diffusers folder")
