@@ -91,7 +91,7 @@ def scan_noise(reference: Volume, clean: Restoration, operator: Operator) -> Loc
     spacing = clean.measured.geometry.spacing_mm[clean.measured.geometry.in_plane_axes[0]]
     rng = np.random.default_rng(_FIELD_SEED)
     field = np.concatenate([noise_fields(plane, spacing, rng) for plane in measured])
-    return true_noise(measured, measured + clean.noise.sigma * field, share=1.0)
+    return true_noise(measured, measured + np.float32(clean.noise.sigma) * field.astype(np.float32), share=1.0)
 
 
 def lesion_change(
@@ -246,4 +246,4 @@ def _response(clean: Restoration, diameter: float, fine: tuple[int, int], noise:
     weights = np.full(density.shape, 2.0)
     weights[:, 0] = weights[:, -1] = 1.0
     power = np.abs(fft.rfft2(answer, (side, side))) ** 2
-    return float(np.sqrt((weights * power / density).sum())) / side
+    return float(np.sqrt((weights * power / density).sum()) / side)
