@@ -40,7 +40,13 @@ class Goal:
         return "not judged" if self.reached is None else "pass" if self.reached else "fail"
 
 
-def goals_of(challenge: Challenge, *, records: Sequence[str] = (), references: Path | None = None) -> list[Goal]:
+def goals_of(
+    challenge: Challenge,
+    *,
+    records: Sequence[str] = (),
+    references: Path | None = None,
+    draws: int = COVERAGE_DRAWS,
+) -> list[Goal]:
     """V1, V2, V4 to V7 and V10 to V12, as far as this challenge can tell.
 
     Parameters
@@ -48,6 +54,7 @@ def goals_of(challenge: Challenge, *, records: Sequence[str] = (), references: P
     records : sentences of calibration records that carry a promise.
     references : JSON of what the published outputs showed: an object of ``V5`` and ``V11``, each with ``figure`` (text)
         and ``reached`` (true or false).
+    draws : simulated calibrations of V10.
     """
     goals: list[Goal] = []
     for modality in dict.fromkeys(twin.modality for twin in challenge.twins):
@@ -56,7 +63,7 @@ def goals_of(challenge: Challenge, *, records: Sequence[str] = (), references: P
         goals += [goal for judge in _BY_ARM for goal in judge(trials, modality)]
         goals.append(_speed(challenge, modality))
     goals += _from_elsewhere(references)
-    goals.append(_coverage(records))
+    goals.append(_coverage(records, draws))
     return goals
 
 
@@ -217,12 +224,10 @@ def _from_elsewhere(references: Path | None) -> list[Goal]:
     return goals
 
 
-def _coverage(records: Sequence[str]) -> Goal:
-    share = simulated_coverage()
-    error = math.sqrt(0.95 * 0.05 / COVERAGE_DRAWS)
-    figure = (
-        f"simulated coverage {100 * share:.1f} % of {COVERAGE_DRAWS:,} draws; {len(records)} records carry a promise"
-    )
+def _coverage(records: Sequence[str], draws: int) -> Goal:
+    share = simulated_coverage(draws)
+    error = math.sqrt(0.95 * 0.05 / draws)
+    figure = f"simulated coverage {100 * share:.1f} % of {draws:,} draws; {len(records)} records carry a promise"
     reached = share >= 0.95 - 2 * error and bool(records)
     wanted = (
         f"a certificate for one stratum (n >= {FEWEST_SUBJECTS}); simulated coverage >= 95 % within Monte-Carlo error"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -91,7 +92,8 @@ def scan_noise(reference: Volume, clean: Restoration, operator: Operator) -> Loc
     spacing = clean.measured.geometry.spacing_mm[clean.measured.geometry.in_plane_axes[0]]
     rng = np.random.default_rng(_FIELD_SEED)
     field = np.concatenate([noise_fields(plane, spacing, rng) for plane in measured])
-    return true_noise(measured, measured + np.float32(clean.noise.sigma) * field.astype(np.float32), share=1.0)
+    noisy: Array = (measured + clean.noise.sigma * field).astype(np.float32)
+    return true_noise(measured, noisy, share=1.0)
 
 
 def lesion_change(
@@ -241,9 +243,10 @@ def _response(clean: Restoration, diameter: float, fine: tuple[int, int], noise:
     answer = clean.operator.linear.slab(0, 1).forward(shown).squeeze(axis).numpy().astype(np.float64)
     if noise.spectrum is None:
         return float(np.sqrt((answer**2).sum()))
-    side = max(_SIDE, 2 * (max(answer.shape) // 2 + 1))
+    side: int = max(_SIDE, 2 * (max(answer.shape) // 2 + 1))
     density = floored(noise.spectrum if side == _SIDE else resampled(noise.spectrum, side))
-    weights = np.full(density.shape, 2.0)
+    weights: npt.NDArray[np.float64] = np.full(density.shape, 2.0)
     weights[:, 0] = weights[:, -1] = 1.0
     power = np.abs(fft.rfft2(answer, (side, side))) ** 2
-    return float(np.sqrt((weights * power / density).sum()) / side)
+    length: float = math.sqrt(float(np.sum(weights * power / density)))
+    return length / side
