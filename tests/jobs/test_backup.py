@@ -111,9 +111,8 @@ def test_a_copy_of_sqlite_restores_into_postgresql(sqlite_store, migrated, tmp_p
     migrated.command("CREATE DATABASE restored")
     try:
         url = migrated.url("restored")
-        injected = {"limits": LIMITS, "clock": time.clock}
-    assert restore(tmp_path / "copy", tmp_path / "new", random=fake_random(9), **injected) == report
-    made = open_store(tmp_path / "new", url=url, limits=LIMITS, clock=time.clock)
+        assert restore(tmp_path / "copy", tmp_path / "new", url=url, limits=LIMITS, clock=time.clock) == report
+        made = open_store(tmp_path / "new", url=url, limits=LIMITS, clock=time.clock)
         assert [job.state for job in jobs(made).items] == ["released"]
         assert check_rows(made) == ()
         close_store(made)
