@@ -342,3 +342,13 @@ def test_f01_an_approval_that_dies_before_its_commit_was_not_made(store, tmp_pat
     assert job(store, held.id) == held
     assert approve(store, held).state == "released"
     assert check_rows(store) == ()
+
+
+def test_m13_a_held_result_is_not_let_out_by_the_database(tmp_path):
+    """The gate's row of a held result has the same hash; its word is what counts. On a store migrated here."""
+    store = open_store(tmp_path / "fresh", limits=LIMITS)
+    held = held_job(store, tmp_path / "out")
+    with pytest.raises(sa.exc.DBAPIError, match=r"released without"), writing(store) as connection:
+        connection.execute(sa.update(job_table).where(job_table.c.id == held.id).values(state="released"))
+    assert job(store, held.id) == held
+    close_store(store)
