@@ -214,5 +214,10 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "studies.multipart": "send the whole body; it ends before its last boundary or a part has no sound header",
         "studies.none_stored": "send DICOM Part 10 objects; no part was one",
         "store.clock": "set the clock; the audit has newer entries than the time of day",
+        "purge.outbox": "wait until the files have arrived, or remove the destination",
+        "purge.used": "purge the jobs that were made from it first",
+        "backup.exists": "name a folder (and database) that is not there yet",
+        "backup.none": "name a folder that `medsr backup` finished",
+        "backup.broken": "use another copy; this one is damaged",
     }
 )

@@ -11,6 +11,7 @@ from medsr.jobs.keys import Principal
 from medsr.jobs.listing import job as find_job
 from medsr.jobs.listing import jobs as find_jobs
 from medsr.jobs.nouns import IdempotencyKey, Job, JobRequest
+from medsr.jobs.retention import purge
 from medsr.jobs.states import JobState
 from medsr.jobs.submit import cancel, submit
 from medsr.service.api.auth import Caller, requires, visible_owner
@@ -159,6 +160,7 @@ async def remove(
     if purge_:
         if not caller.may("admin"):
             raise Problem(403, "auth.scope")
-        raise Problem(405, "http.method")
+        await desk.calls.run(purge, desk.store, job_id, actor=caller.key)
+        return Response(status_code=204)
     stopped = await desk.calls.run(cancel, desk.store, job_id, owner=owner, actor=caller.key)
     return await desk.calls.run(shown_job, desk.store, stopped)
