@@ -79,7 +79,8 @@ def test_a_study_is_purged_on_request(medsr, store, tmp_path):
 
 def test_a_backup_names_the_audit_head(medsr, store, tmp_path):
     held_job(store, tmp_path / "out")
+    at = head(store)
     ran = medsr("backup", tmp_path / "copy")
     assert ran.code == 0, ran.err
-    assert ran.out.strip() == f"audit head: {head(store).seq}:{head(store).hash}"
+    assert ran.out.strip() == f"audit head: {at.seq}:{at.hash}"
     assert medsr("backup", tmp_path / "copy").code == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from support.serving import served
 from support.stores import LIMITS, FakeTime, fake_random
@@ -20,9 +22,18 @@ def time():
     return FakeTime()
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """The folder of a store that was made once: migrating and making 256 folders durably takes a second."""
+    folder = tmp_path_factory.mktemp("made") / "store"
+    close_store(open_store(folder, limits=LIMITS))
+    return folder
+
+
 @pytest.fixture
-def store(tmp_path, time):
+def store(tmp_path, time, empty_store):
     """A fresh store."""
+    shutil.copytree(empty_store, tmp_path / "store")
     made = open_store(tmp_path / "store", limits=LIMITS, clock=time.clock, random=fake_random())
     yield made
     close_store(made)
