@@ -13,6 +13,8 @@ import typer
 
 from medsr import __version__
 from medsr.cli import (
+    audit,
+    backup,
     batch,
     bids_app,
     calibrate,
@@ -21,9 +23,12 @@ from medsr.cli import (
     demo,
     evaluate,
     info,
+    keys,
     models,
+    purge,
     release,
     restore,
+    serve,
     train,
     validate,
     verify,
@@ -61,7 +66,12 @@ app.command(
     name="release", epilog='Example: medsr release out --reader "A. Reader" --reason "compared with the input"'
 )(release.release)
 app.command(name="verify", epilog="Example: medsr verify out/scan_restored.nii.gz")(verify.verify)
+app.command(name="purge", epilog="Example: medsr purge --study 1.2.840.113619.2.55.3")(purge.purge)
+app.command(name="backup", epilog="Example: medsr backup /backup/medsr-monday")(backup.backup)
+app.command(name="serve", epilog="Example: medsr serve --store jobs --port 8080")(serve.serve)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback(invoke_without_command=True)
