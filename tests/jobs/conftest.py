@@ -46,7 +46,7 @@ def url(request):
     names = ", ".join(table.name for table in METADATA.sorted_tables)
     server.command(
         "SET session_replication_role = replica;"
-        f"TRUNCATE {names}; INSERT INTO audit_head VALUES (1, 0, repeat('0', 64))",  # noqa: S608  # our own tables
+        f"TRUNCATE {names}; INSERT INTO audit_head VALUES (1, 0, repeat('0', 64))",  # our own tables
         database="medsr",
     )
     return server.url("medsr")

@@ -20,6 +20,7 @@ from medsr.errors import Refusal
 from medsr.jobs.claims import claim, reap
 from medsr.jobs.store import DATABASE
 from medsr.service.api import ApiSettings
+from medsr.service.api.routes import health
 from medsr.service.logs import configure_logs, scrub
 
 NAME = "DOE^JANE"
@@ -75,7 +76,7 @@ def test_f08_a_store_that_cannot_be_written_takes_nothing_and_is_not_ready(api, 
 
     client = api.client("submit")
     monkeypatch.setattr("medsr.jobs.files.os.open", refuse)
-    monkeypatch.setattr("medsr.service.api.routes.health._writable", refuse)
+    monkeypatch.setitem(health._CHECKS, "store", refuse)
     problem(client.post("/v1/inputs", content=SCAN), 507, "store.full")
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["store"]) == (503, "store.read_only")

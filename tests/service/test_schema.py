@@ -57,7 +57,7 @@ def test_schemathesis_finds_nothing_with_all_its_checks(store, tmp_path):
         ran = subprocess.run(
             [
                 program, "--config-file", SUPPORT / "schemathesis.toml", "run", f"{api.url}/openapi.json",
-                "--header", f"Authorization: Bearer {key}", "--checks", "all", "--max-examples", "5", "--seed", "7",
+                "--header", f"Authorization: Bearer {key}", "--checks", "all", "--max-examples", "3", "--seed", "7",
                 "--generation-database", "none", "--request-timeout", "10", "--exclude-path-regex",
                 "/events$|/v1/keys/", "--suppress-health-check", "all", "--no-color",
             ],

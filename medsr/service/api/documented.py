@@ -64,4 +64,5 @@ def location(what: str) -> dict[str, Any]:
 
 def binary(*media_types: str) -> dict[str, Any]:
     """A response of bytes."""
-    return {"content": {name: {"schema": {"type": "string", "format": "binary"}} for name in media_types}}
+    plain: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+    return {"content": {name: {"schema": {}} if name == "application/json" else plain for name in media_types}}

@@ -32,7 +32,10 @@ _JSON, _HTML = "application/json", "text/html"
 _MEDIA = {".json": _JSON, ".html": _HTML, ".gz": "application/gzip", ".dcm": "application/dicom"}
 _KINDS = ("application/octet-stream", *sorted(_MEDIA.values()))
 _BOTH: dict[int | str, dict[str, Any]] = {
-    200: {"description": "As Accept wants it.", "content": {_JSON: {"schema": {}}, _HTML: {"schema": {"type": "string"}}}}
+    200: {
+        "description": "As Accept wants it.",
+        "content": {_JSON: {"schema": {}}, _HTML: {"schema": {"type": "string"}}},
+    }
 }
 
 
