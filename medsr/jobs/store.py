@@ -205,10 +205,13 @@ def sha256_of(value: object) -> str:
 
 def _engine(folder: Path, url: str | None, limits: Limits) -> Engine:
     if url is not None:
-        return sa.create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+        return sa.create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", hide_parameters=True)
     path = (folder / DATABASE).absolute()
     made = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": limits.busy_s}, pool_size=8
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": limits.busy_s},
+        pool_size=8,
+        hide_parameters=True,  # values stay out of messages and logs
     )
     sa.event.listen(made, "connect", _configure)
     sa.event.listen(made, "begin", _begin)
