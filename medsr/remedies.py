@@ -81,6 +81,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "reader.failed": "fetch the file again; if it is sound, report it with the output of `medsr info`",
         "write.no_headers": "give --to nifti; a DICOM series can only be derived from one",
         "write.form": "encode the image with as_stored(container='dicom') before it is judged",
+        "view.broken": "judge the job again; its stored view does not fit this version or was damaged",
         "zip.broken": "pack the files again, without encryption or links",
         "zip.overlap": "pack the files again; no honest archive looks like this",
         "zip.inflates": "pack the files again; the archive lies about its sizes",

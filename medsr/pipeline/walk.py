@@ -16,7 +16,7 @@ from medsr.physics import Identity, NoNoise, Operator
 from medsr.physics.estimate import estimate_noise
 from medsr.records import Judgement, Restoration, Verdict
 from medsr.release import Release, advance, decide
-from medsr.report import render
+from medsr.report.render import render
 from medsr.report.words import gate_sentence
 from medsr.restore.operators import declared_operator, in_plane_operator
 from medsr.restore.request import RestoreRequest
