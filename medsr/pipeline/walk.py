@@ -26,7 +26,17 @@ from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
 from medsr.volume import Modality, Source, Volume
 
-__all__ = ["Result", "container_of", "judge_restoration", "read_with_operator", "restore_volume", "validate_volume"]
+__all__ = [
+    "Result",
+    "candidate_restoration",
+    "container_of",
+    "form_of",
+    "judge_candidate",
+    "judge_restoration",
+    "read_with_operator",
+    "restore_volume",
+    "validate_volume",
+]
 
 Progress = Callable[[int, int], None]
 
@@ -104,11 +114,23 @@ def restore_volume(
     ------
     UsageError, Refusal : of the rooms on the way; see their functions.
     """
-    rules = load_policy(policy)
+    load_policy(policy)  # an unknown policy is said before the work
+    form = form_of(volume, container)
+    restoration = restore(volume, request, bundle=bundle, progress=progress)
+    return judge_restoration(restoration, policy=policy, container=form)
+
+
+def form_of(volume: Volume, container: Container | Literal["auto"]) -> Container:
+    """The form that a result of this scan is written in.
+
+    Raises
+    ------
+    UsageError : ``write.no_headers``, if a DICOM series is asked of a scan that has no headers.
+    """
     form = container_of(volume) if container == "auto" else container
     if form == "dicom" and volume.source.format != "dicom":
         raise UsageError("write.no_headers", f"{volume.source.name} is no DICOM series to derive one from")
-    return _written(restore(volume, request, bundle=bundle, progress=progress), rules, form)
+    return form
 
 
 def container_of(volume: Volume) -> Container:
@@ -116,9 +138,17 @@ def container_of(volume: Volume) -> Container:
     return "dicom" if volume.source.format == "dicom" else "nifti"
 
 
-def judge_restoration(restoration: Restoration, *, policy: str = "research") -> Result:
-    """Judge a restoration that was made or changed elsewhere, as the values that would be written."""
-    return _written(restoration, load_policy(policy), container_of(restoration.measured))
+def judge_restoration(
+    restoration: Restoration, *, policy: str = "research", container: Container | Literal["auto"] = "auto"
+) -> Result:
+    """Judge a restoration as the values that would be written; it may come from an earlier stage or from elsewhere.
+
+    Raises
+    ------
+    UsageError : ``policy.unknown``, ``write.no_headers``.
+    Refusal : ``policy.broken``.
+    """
+    return _written(restoration, load_policy(policy), form_of(restoration.measured, container))
 
 
 def validate_volume(
@@ -134,14 +164,24 @@ def validate_volume(
     ------
     UsageError : ``validate.grid``, if no operator maps the candidate's grid to the measurement's.
     """
-    rules = load_policy(policy)
+    load_policy(policy)  # an unknown policy is said before the work
+    return judge_candidate(candidate_restoration(measured, candidate, noise=noise), policy=policy)
+
+
+def candidate_restoration(measured: Volume, candidate: Volume, *, noise: float | None = None) -> Restoration:
+    """Anybody's candidate as a restoration of `measured` with the evidence there is: no estimate, no model.
+
+    Raises
+    ------
+    UsageError : ``validate.grid``.
+    """
     operator = _operator_between(measured, candidate)
     fine = operator.linear.fine_geometry(measured.geometry)
     if not fine.matches(candidate.geometry, tolerance_mm=0.05 * min(fine.spacing_mm)):
         raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is not where the operator puts it")
     request = RestoreRequest("denoise", noise=noise)
     estimated = estimate_noise(measured)
-    restoration = Restoration(
+    return Restoration(
         measured=measured,
         image=candidate.values,
         estimate=None,
@@ -151,7 +191,11 @@ def validate_volume(
         model=None,
         noise=noise_of(measured, request, estimated),
     )
-    return _judged(restoration, None, rules)
+
+
+def judge_candidate(restoration: Restoration, *, policy: str = "research") -> Result:
+    """Judge a candidate as it is; of its result only reports are written."""
+    return _judged(restoration, None, load_policy(policy))
 
 
 def read_with_operator(
