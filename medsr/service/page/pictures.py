@@ -35,7 +35,13 @@ class Preset:
 def presets(facts: ViewFacts) -> tuple[Preset, ...]:
     """Five windows for the modality; those of MR are shares of the scan's own bright end."""
     if facts.modality == "CT":
-        levels = (("Soft tissue", 40, 400), ("Lung", -600, 1500), ("Bone", 500, 2000), ("Brain", 40, 80), ("Liver", 60, 160))
+        levels = (
+            ("Soft tissue", 40, 400),
+            ("Lung", -600, 1500),
+            ("Bone", 500, 2000),
+            ("Brain", 40, 80),
+            ("Liver", 60, 160),
+        )
         return tuple(
             Preset(place, title, level - width / 2, level + width / 2)
             for place, (title, level, width) in enumerate(levels, start=1)

@@ -68,6 +68,7 @@ def scene(view: View, report: Report) -> dict[str, object]:
             {"number": place, "kind": item.type, "title": FINDING_TITLES[item.type], "box": _box(item)}
             for place, item in enumerate(report.findings, start=1)
         ],
+        "limits": dict(facts.limits),
         "halve": math.prod(facts.shape) > most_voxels,
         "start": _start(view, report),
     }
@@ -133,7 +134,9 @@ def _row(place: int, item: FindingEntry, report: Report) -> FindingRow:
         title=FINDING_TITLES[item.type],
         size=millimetres(math.nan if item.size_mm is None else item.size_mm),
         contrast=contrast_words(
-            math.nan if item.contrast is None else item.contrast, modality, reference=None if modality == "CT" else reference
+            math.nan if item.contrast is None else item.contrast,
+            modality,
+            reference=None if modality == "CT" else reference,
         ),
         dprime=number(item.dprime, 2),
         p=p_words(item.p),

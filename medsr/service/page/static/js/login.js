@@ -16,7 +16,7 @@ form.addEventListener("submit", async (event) => {
     return;
   }
   try {
-    await call("POST", "/review/session", { json: { key: secret } });
+    await call("POST", "/v1/session", { json: { key: secret } });
     key.value = "";
     location.assign("/review");
   } catch (refused) {
