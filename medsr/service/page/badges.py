@@ -21,10 +21,10 @@ class Badge:
 
 
 BADGES: dict[JobState, Badge] = {
-    "receiving": Badge("Receiving", "wait", "work"),
-    "queued": Badge("Queued", "wait", "work"),
-    "running": Badge("Running", "play", "work"),
-    "judging": Badge("Judging", "play", "work"),
+    "receiving": Badge("Receiving", "wait", "busy"),
+    "queued": Badge("Queued", "wait", "busy"),
+    "running": Badge("Running", "play", "busy"),
+    "judging": Badge("Judging", "play", "busy"),
     "review": Badge("Held for review", "diamond", "hold"),
     "released": Badge("Released", "tick", "good"),
     "rejected": Badge("Rejected", "cross", "bad"),

@@ -259,7 +259,7 @@ export class Viewer {
   // No restored picture without its label, the input never with it.
   tag(pane, image) {
     const restored = image !== "input";
-    pane.tag.textContent = restored ? ["RESTORED", this.label, "research only"].filter(Boolean).join(" · ") : "INPUT";
+    pane.tag.textContent = restored ? ["RESTORED", this.label || "research only"].filter(Boolean).join(" · ") : "INPUT";
     if (image !== "input" && image !== "restored") pane.tag.textContent = this.label;
     pane.tag.classList.toggle("plain", !restored);
   }
