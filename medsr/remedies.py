@@ -195,5 +195,10 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "session.csrf": "load the page again and repeat the step",
         "audit.chain": "keep a copy of the store and compare it with the exported heads: the audit was altered",
         "failpoint.plan": "write MEDSR_FAIL=point:n:action; see `python -m medsr.resources.failpoints`",
+        "purge.outbox": "wait until the files have arrived, or remove the destination",
+        "purge.used": "purge the jobs that were made from it first",
+        "backup.exists": "name a folder (and database) that is not there yet",
+        "backup.none": "name a folder that `medsr backup` finished",
+        "backup.broken": "use another copy; this one is damaged",
     }
 )

@@ -16,7 +16,8 @@ from medsr.jobs.tables import artefact
 
 __all__ = ["ArtefactState", "insert_if_new", "keep_artefact"]
 
-ArtefactState = Literal["kept", "purged"]
+ArtefactState = Literal["kept", "purging", "purged"]
+"""`purging` is decided, but the file may still be there."""
 
 
 def keep_artefact(connection: Connection, store: Store, kept: Kept) -> None:
@@ -43,4 +44,5 @@ def keep_artefact(connection: Connection, store: Store, kept: Kept) -> None:
 def insert_if_new(connection: Connection, table: sa.Table, row: Mapping[str, object]) -> bool:
     """Insert a row unless its key is there; two writers at once are one insert and no error. True if it was new."""
     kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return connection.execute(kind(table).values(dict(row)).on_conflict_do_nothing()).rowcount == 1
+    insert = kind(table).values(dict(row)).on_conflict_do_nothing().returning(sa.literal_column("1"))
+    return connection.execute(insert).one_or_none() is not None
