@@ -12,7 +12,23 @@ import click
 import typer
 
 from medsr import __version__
-from medsr.cli import challenge, degrade, demo, evaluate, info, models, release, restore, train, validate, verify
+from medsr.cli import (
+    audit,
+    backup,
+    challenge,
+    degrade,
+    demo,
+    evaluate,
+    info,
+    keys,
+    models,
+    purge,
+    release,
+    restore,
+    train,
+    validate,
+    verify,
+)
 from medsr.cli.console import EXIT_INTERNAL, EXIT_INTERRUPTED, say_error
 from medsr.errors import MedsrError
 
@@ -42,7 +58,11 @@ app.command(
     name="release", epilog='Example: medsr release out --reader "A. Reader" --reason "compared with the input"'
 )(release.release)
 app.command(name="verify", epilog="Example: medsr verify out/scan_restored.nii.gz")(verify.verify)
+app.command(name="purge", epilog="Example: medsr purge --study 1.2.840.113619.2.55.3")(purge.purge)
+app.command(name="backup", epilog="Example: medsr backup /backup/medsr-monday")(backup.backup)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback(invoke_without_command=True)
