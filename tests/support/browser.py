@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-PATIENCE_S = 20.0
+PATIENCE_S = 10.0
 _SWITCHES = (
     "--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage",
     "--disable-background-networking", "--no-first-run", "--window-size=1280,800",
@@ -70,11 +71,20 @@ class Browser:
         """Wait in real time for something to be true; returns it."""
         end = time.monotonic() + within_s
         while True:
-            found = true()
-            if found:
-                return found
+            with suppress(StaleElementReferenceException, NoSuchElementException):
+                found = true()
+                if found:
+                    return found
             assert time.monotonic() < end, f"not within {within_s} s; the page says: {self.words()[:800]}"
             time.sleep(0.05)
+
+    def drop(self, selector: str, file: Path) -> None:
+        """Drag a file from outside onto an element and let it fall."""
+        box = self.one(selector).rect
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
 
     def words(self) -> str:
         """All text of the page."""

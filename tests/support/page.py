@@ -87,13 +87,13 @@ def work(store: Store, folder: Path, stop: threading.Event) -> None:
 @contextmanager
 def serving(folder: Path) -> Iterator[Service]:
     """The app with the page, and a worker."""
-    from medsr.service.api.app import create_app
+    from medsr.service.api import ApiSettings, create_app
     from medsr.service.page.routes import page_router
 
     store = open_store(folder / "store", limits=LIMITS)
     key = add_key(store, label="Reading room 4", scopes=["submit", "read", "review"]).secret
     line = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(store, routers=[page_router(store)]), log_config=None, access_log=False)
+    config = uvicorn.Config(create_app(store, ApiSettings(events_poll_s=0.05), routers=[page_router(store)]), log_config=None, access_log=False)
     server = uvicorn.Server(config)
     stop = threading.Event()
     threads = [

@@ -45,18 +45,7 @@ def test_without_a_session_nothing_is_shown(browser, service):
 def test_a_scan_is_dropped_watched_approved_and_downloaded(signed_in, service, upload_file):
     browser = signed_in
     before = {item.id for item in jobs(service.store).items}
-    browser.script(
-        "const field = arguments[0]; window.dropField = field; field.id = 'drop-source'; field.type = 'file';"
-        "document.body.append(field)",
-        browser.script("return document.createElement('input')"),
-    )
-    browser.one("#drop-source").send_keys(str(upload_file))
-    # A drop as the page sees it: the browser's own DataTransfer with the file in it.
-    browser.script(
-        "const carried = new DataTransfer(); carried.items.add(window.dropField.files[0]); window.dropField.remove();"
-        "document.getElementById('drop').dispatchEvent("
-        "new DragEvent('drop', {bubbles: true, cancelable: true, dataTransfer: carried}))"
-    )
+    browser.drop("#drop", upload_file)
     browser.until(lambda: "scan.nii.gz" in browser.one("#chosen").text)
     browser.script("document.getElementById('modality').value = 'mr'; window.stages = new Set();"
                    "new MutationObserver(() => window.stages.add(document.getElementById('stage').textContent))"
