@@ -85,4 +85,5 @@ def signed_in(browser: Browser, service: Service) -> Browser:
     """The browser at the worklist, signed in, at 1280 x 800."""
     browser.size(1280, 800)
     browser.sign_in(service.key)
+    browser.complaints()
     return browser

@@ -8,14 +8,14 @@ export function watch(job, { onprogress, onend }) {
   const source = new EventSource(`/v1/jobs/${encodeURIComponent(job)}/events`);
   let last = "";
   const take = (kind) => (event) => {
-    let told;
+    let told = {};
     try {
-      told = JSON.parse(event.data);
+      told = JSON.parse(event.data).data || {};
     } catch {
       return;
     }
     const state = told.state || (FINAL.includes(kind) ? kind : "");
-    const stage = told.stage || state || last;
+    const stage = told.stage || state || (kind === "queue" ? "queued" : last);
     if (stage && stage !== last) {
       last = stage;
       announce(`Job: ${stage}`);
@@ -26,6 +26,6 @@ export function watch(job, { onprogress, onend }) {
       onend(state);
     }
   };
-  for (const kind of ["message", "progress", "state", "finding"]) source.addEventListener(kind, take(kind));
+  for (const kind of ["progress", "state", "finding", "queue"]) source.addEventListener(kind, take(kind));
   return () => source.close();
 }
