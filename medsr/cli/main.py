@@ -25,6 +25,7 @@ from medsr.cli import (
     purge,
     release,
     restore,
+    serve,
     train,
     validate,
     verify,
@@ -60,6 +61,7 @@ app.command(
 app.command(name="verify", epilog="Example: medsr verify out/scan_restored.nii.gz")(verify.verify)
 app.command(name="purge", epilog="Example: medsr purge --study 1.2.840.113619.2.55.3")(purge.purge)
 app.command(name="backup", epilog="Example: medsr backup /backup/medsr-monday")(backup.backup)
+app.command(name="serve", epilog="Example: medsr serve --store jobs --port 8080")(serve.serve)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
