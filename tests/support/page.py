@@ -1,4 +1,4 @@
-"""A service for the page's tests: the real app on a free port, and a worker that walks the real pipeline in a thread."""
+"""A service for the page: the real app on a free port, and a worker that walks the real pipeline in a thread."""
 
 from __future__ import annotations
 
@@ -93,7 +93,11 @@ def serving(folder: Path) -> Iterator[Service]:
     store = open_store(folder / "store", limits=LIMITS)
     key = add_key(store, label="Reading room 4", scopes=["submit", "read", "review"]).secret
     line = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(store, ApiSettings(events_poll_s=0.05), routers=[page_router(store)]), log_config=None, access_log=False)
+    config = uvicorn.Config(
+        create_app(store, ApiSettings(events_poll_s=0.05), routers=[page_router(store)]),
+        log_config=None,
+        access_log=False,
+    )
     server = uvicorn.Server(config)
     stop = threading.Event()
     threads = [
@@ -113,5 +117,3 @@ def serving(folder: Path) -> Iterator[Service]:
             thread.join(30)
         line.close()
         close_store(store)
-
-

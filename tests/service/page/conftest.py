@@ -49,9 +49,7 @@ def upload_file(head: Volume, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(
-    results: dict[str, Result], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
+def service(results: dict[str, Result], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service with two held studies."""
     pytest.importorskip("medsr.service.api.app", reason="the api is not in this tree")
     folder = tmp_path_factory.mktemp("service")

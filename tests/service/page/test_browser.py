@@ -47,9 +47,11 @@ def test_a_scan_is_dropped_watched_approved_and_downloaded(signed_in, service, u
     before = {item.id for item in jobs(service.store).items}
     browser.drop("#drop", upload_file)
     browser.until(lambda: "scan.nii.gz" in browser.one("#chosen").text)
-    browser.script("document.getElementById('modality').value = 'mr'; window.stages = new Set();"
-                   "new MutationObserver(() => window.stages.add(document.getElementById('stage').textContent))"
-                   ".observe(document.getElementById('stage'), {childList: true, characterData: true, subtree: true})")
+    browser.script(
+        "document.getElementById('modality').value = 'mr'; window.stages = new Set();"
+        "new MutationObserver(() => window.stages.add(document.getElementById('stage').textContent))"
+        ".observe(document.getElementById('stage'), {childList: true, characterData: true, subtree: true})"
+    )
     browser.one("#send").click()
     browser.until(lambda: browser.one("#open").is_displayed(), within_s=60)
     assert browser.one("#stage").text == "Held for review"
@@ -112,8 +114,10 @@ def test_wheel_zoom_level_and_flicker(signed_in, service):
     opened(browser, service, "denoise")
     pane = browser.one(".pane[data-pane='restored'] .window")
     before = browser.one("#slice").text
-    wheel = "arguments[0].dispatchEvent(new WheelEvent('wheel', {deltaY: arguments[1], ctrlKey: arguments[2], " \
-            "clientX: 700, clientY: 400, bubbles: true, cancelable: true}))"
+    wheel = (
+        "arguments[0].dispatchEvent(new WheelEvent('wheel', {deltaY: arguments[1], ctrlKey: arguments[2], "
+        "clientX: 700, clientY: 400, bubbles: true, cancelable: true}))"
+    )
     browser.script(wheel, pane, -50 if not before.startswith("4") else 50, False)
     browser.until(lambda: browser.one("#slice").text != before)
     browser.script(wheel, pane, -50, True)
@@ -239,10 +243,17 @@ def test_the_study_fits_its_screen(signed_in, service, width, height):
     browser = signed_in
     browser.size(width, height)
     opened(browser, service, "denoise")
-    assert browser.script(
-        "return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
-    ) == [width, height]
-    for selector in ("[data-decide='released']", "[data-decide='rejected']", ".verdict h1", "#findings li", ".pane.map"):
+    assert browser.script("return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
+        width,
+        height,
+    ]
+    for selector in (
+        "[data-decide='released']",
+        "[data-decide='rejected']",
+        ".verdict h1",
+        "#findings li",
+        ".pane.map",
+    ):
         place = browser.one(selector).rect
         assert place["x"] >= 0, selector
         assert place["x"] + place["width"] <= width, selector
