@@ -35,7 +35,12 @@ def results(head: Volume) -> dict[str, Result]:
     """Held results: one with a planted finding, one super-resolved."""
     noisy = degrade(head, DegradeRequest("denoise", noise="5%", seed=7))
     clean = restore_volume(noisy, RestoreRequest("denoise"), policy="clinical")
-    planted = judge_restoration(_planted(clean.restoration).restoration, policy="clinical")
+    # The demo's lesion at two thirds of its contrast: clear enough to be found, not so clear that the gate rejects.
+    strong = _planted(clean.restoration).restoration.image
+    image = clean.restoration.image + 0.68 * (strong - clean.restoration.image)
+    planted = judge_restoration(replace(clean.restoration, image=image, estimate=image), policy="clinical")
+    assert planted.verdict.word == "review"
+    assert planted.judgement.findings
     coarse = degrade(head, DegradeRequest("superres", scale=2, seed=7))
     return {"planted": planted, "x2": restore_volume(coarse, RestoreRequest("superres", scale=2), policy="clinical")}
 
