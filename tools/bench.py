@@ -41,6 +41,8 @@ def benches(data: Path) -> dict[str, Bench]:
         scans, page, tables = str(data / "dev" / name), f"docs/evaluation-{name}.md", f"build/challenge-{name}.md"
         found[f"evaluation-{name}"] = Bench(page, (*MEDSR, "evaluate", scans, *run, page))
         found[f"challenge-{name}"] = Bench(tables, (*MEDSR, "challenge", scans, "--skip", skipped, "-o", tables))
+    gan, page = str(data / "dev" / "ct" / "published_gan"), "docs/published-gan.md"
+    found["published"] = Bench(page, (sys.executable, "-m", "medsr.evaluate.published", gan, "-o", page))
     return found | {
         "memory": Bench("the terminal", (sys.executable, "tools/measure_memory.py"), scans=False),
     }

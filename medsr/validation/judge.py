@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from scipy import fft
 from medsr.errors import MedsrError, Refusal
 from medsr.records import ChannelResult, Finding, Judgement, Restoration, pixels_sha256
 from medsr.validation.beside import beside
+from medsr.validation.calibration_use import calibrated
 from medsr.validation.findings import findings_of, merged
 from medsr.validation.limits import limits_of
 from medsr.validation.local_noise import plane_of
@@ -24,6 +26,7 @@ from medsr.validation.r2_local import LocalAgreement
 from medsr.validation.r3_audit import Audit, audit
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
 from medsr.validation.r7_whiteness import Whiteness
+from medsr.validation.reference import compare
 from medsr.validation.residual import Measurement, Residuals, SliceResidual
 from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum, square_variance, window_variance
 
@@ -40,6 +43,9 @@ _AUDIT_SLICES = 8
 _INTERPOLATED = 0.06
 """Less than this share of the noise near the Nyquist corner: the scanner interpolated, and its noise is not white."""
 
+_FLOOD = 0.1
+"""Where more than this share of all neighbourhoods departs from the scan, the image contradicts it as a whole."""
+
 _log = logging.getLogger("medsr.validation")
 
 
@@ -52,13 +58,24 @@ class _Examined:
     maps: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def judge(restoration: Restoration) -> Judgement:
+def judge(
+    restoration: Restoration, *, policy_sha256: str | None = None, today: datetime.date | None = None
+) -> Judgement:
     """Judge a restoration; never raises.
 
     Anything that goes wrong becomes ``Judgement.error`` with every channel not assessed, which no policy releases.
+
+    Parameters
+    ----------
+    policy_sha256 : of the policy that will decide; None judges without looking for a calibration record.
+    today : the day by which a record must not have expired.
     """
     try:
-        return _judge(restoration)
+        judgement = _judge(restoration)
+        if policy_sha256 is None:
+            return judgement
+        day = today or datetime.datetime.now(datetime.UTC).date()
+        return _under_record(judgement, restoration, policy_sha256, day)
     except MedsrError as error:
         return _failed(error.code)
     except Exception as error:  # noqa: BLE001 - the gate fails closed: an unknown error is a blocked result
@@ -80,10 +97,12 @@ def _judge(restoration: Restoration) -> Judgement:
         before = _examine(measurement, restoration.estimate, "", white=white, follow=True)
     interpolated = restoration.measured.modality == "MR" and not white
     others = beside(measurement, largest_bias=_largest_bias(restoration), interpolated=interpolated)
-    again = tuple(item for item in written.channels if item.name in CHANNELS)
-    channels = (*before.channels, *others.channels, *again)
+    stranger = restoration.estimate is None
+    again = tuple(item for item in written.channels if stranger or item.name in CHANNELS)
     findings = merged(before.findings, written.findings)
     shown = shown_slices(restoration, findings)
+    reference = compare(restoration, largest_bias=_largest_bias(restoration), shown=shown)
+    channels = (*before.channels, *others.channels, *again, *reference.channels)
     energy, supplied_maps = supplied(restoration, shown)
     return Judgement(
         pixels_sha256=pixels_sha256(restoration.image, restoration.geometry),
@@ -96,6 +115,7 @@ def _judge(restoration: Restoration) -> Judgement:
         maps={
             "contradicted": contradicted(restoration, {**written.maps, **before.maps}, shown),
             "supplied": supplied_maps,
+            **reference.maps,
         },
         limits=(*limits_of(restoration), *others.limits),
         codes=(*_codes(restoration, channels), *others.codes),
@@ -103,12 +123,22 @@ def _judge(restoration: Restoration) -> Judgement:
     )
 
 
+def _under_record(
+    judgement: Judgement, restoration: Restoration, policy_sha256: str, today: datetime.date
+) -> Judgement:
+    found = calibrated(restoration, judgement.channels, policy_sha256=policy_sha256, today=today)
+    limits = (*judgement.limits, *([found.limit] if found.limit else []))
+    return replace(judgement, channels=found.channels, score=found.score, calibration=found.use, limits=limits)
+
+
 def _codes(restoration: Restoration, channels: tuple[ChannelResult, ...]) -> tuple[str, ...]:
     """Reasons that hold a result beside channels and findings."""
     codes = ["no_preprojection"] if restoration.estimate is None else []
     if restoration.operator.provenance != "declared":
-        codes += ["operator.unverified" for item in channels if item.name == "R3" and item.status == "held"]
-    return tuple(codes)
+        unfit = any(item.name in ("R3", "R3w") and item.status == "held" for item in channels)
+        codes += ["operator.unverified"] if unfit else []
+    flooded = any((item.extent or 0) > _FLOOD and item.status == "held" for item in channels if item.kind == "range")
+    return (*codes, *(["contradicts.whole"] if flooded else []))
 
 
 def _check(restoration: Restoration) -> None:
@@ -198,7 +228,8 @@ def _audit_result(name: str, fit: Audit | None, restoration: Restoration, larges
         return ChannelResult(name, "range", "not_assessed", None, 1.0, may="hold", note="no voxel to judge")
     identity = restoration.operator.linear.kind == "identity"
     declared = restoration.operator.provenance == "declared"
-    return fit.result(name, largest_offset=largest, identity=identity, declared=declared)
+    modality = restoration.measured.modality
+    return fit.result(name, largest_offset=largest, identity=identity, declared=declared, modality=modality)
 
 
 def _white(measurement: Measurement) -> bool:
