@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from medsr.release.rendered import Rendered
     from medsr.release.verdict import decide
 
-__all__ = ["Decision", "Release", "Rendered", "advance", "decide", "decide_held", "place_released", "state_of", "verify_file"]
+__all__ = [
+    "Decision",
+    "Release",
+    "Rendered",
+    "advance",
+    "decide",
+    "decide_held",
+    "place_released",
+    "state_of",
+    "verify_file",
+]
 
 _HOMES = {
     "Decision": "quarantine",
