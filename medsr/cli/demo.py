@@ -28,10 +28,12 @@ def demo(
     set_verbosity(verbose=verbose)
     from medsr.pipeline.demo import run_demo
 
-    cases = run_demo(output, scan=scan, overwrite=overwrite, log=lambda line: say(line, quiet=quiet or json))
+    ended = run_demo(output, scan=scan, overwrite=overwrite, log=lambda line: say(line, quiet=quiet or json))
     page = output / "index.html"
     if json:
-        found = [{"title": c.title, "word": c.word, "sentence": c.sentence, "report": str(c.report)} for c in cases]
-        write_json({"page": str(page), "cases": found})
+        found = [
+            {"title": c.title, "word": c.word, "sentence": c.sentence, "report": str(c.report)} for c in ended.cases
+        ]
+        write_json({"page": str(page), "cases": found, "flipped_byte": ended.flipped})
     else:
         say(f"open {page}", quiet=quiet)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,25 +12,34 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from medsr.errors import IntegrityError
 from medsr.io import read
 from medsr.physics.lesions import contrast_for, disc_at
 from medsr.pipeline.degrade import DegradeRequest, degrade
 from medsr.pipeline.walk import Result, judge_restoration, restore_volume
 from medsr.records import Restoration
+from medsr.release import verify_file
 from medsr.report.demo_page import demo_entry, demo_page
 from medsr.resources import data_root, write_bytes
 from medsr.restore.request import RestoreRequest
 from medsr.volume import Volume
 
-__all__ = ["DemoCase", "run_demo"]
+__all__ = ["Demo", "DemoCase", "run_demo"]
 
 Plane = npt.NDArray[np.float32]
 Log = Callable[[str], None]
 
 _SCANS = (("T1 head", "t1_head.nii.gz"), ("CT chest", "ct_chest.nii.gz"))
 _LESION_PX = 8.0
-_LESION_DPRIME = 12.0
+_LESION_DPRIME = 10.0
 _SEED = 7
+_LEVELS: Mapping[str, tuple[tuple[str, DegradeRequest], ...]] = {
+    "MR": (("5 % noise added", DegradeRequest("denoise", noise="5%", seed=_SEED)),),
+    "CT": (
+        ("dose cut to a tenth by simulated noise", DegradeRequest("denoise", dose=0.1, seed=_SEED)),
+        ("dose cut to a quarter by simulated noise", DegradeRequest("denoise", dose=0.25, seed=_SEED)),
+    ),
+}
 _AIR_HU = -300.0
 
 
@@ -43,7 +54,15 @@ class DemoCase:
     report: Path
 
 
-def run_demo(output: Path, *, scan: Path | None = None, overwrite: bool = False, log: Log) -> list[DemoCase]:
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """All cases, and what `medsr verify` says of a released file in which one byte was flipped."""
+
+    cases: tuple[DemoCase, ...]
+    flipped: str
+
+
+def run_demo(output: Path, *, scan: Path | None = None, overwrite: bool = False, log: Log) -> Demo:
     """Run every case into a folder of its own below `output` and write index.html there.
 
     Parameters
@@ -57,11 +76,13 @@ def run_demo(output: Path, *, scan: Path | None = None, overwrite: bool = False,
     scans = (
         [("your scan", scan)] if scan else [(name, data_root("validation") / "demo" / file) for name, file in _SCANS]
     )
-    cases, entries = [], []
+    cases, entries, flipped = [], [], ""
     for name, path in scans:
-        for title, story, result in _results(name, read(path)):
+        # CT shows a release alone: false and lost structure look the same there and cost their time.
+        whole = scan is not None or name == _SCANS[0][0]
+        for title, story, result in _results(name, read(path), whole=whole):
             folder = output / _folder(title)
-            result.save(folder, overwrite=overwrite)
+            release = result.save(folder, overwrite=overwrite)
             case = DemoCase(title, story, result.verdict.word, result.sentence, folder / "report.html")
             log(f"{title}: {case.sentence}")
             cases.append(case)
@@ -71,18 +92,18 @@ def run_demo(output: Path, *, scan: Path | None = None, overwrite: bool = False,
                     report=case.report.relative_to(output).as_posix(),
                 )
             )  # fmt: skip
-    write_bytes(output / "index.html", demo_page(entries))
-    return cases
+            if not flipped and release.word == "released":
+                flipped = _flipped(folder)
+                log(flipped)
+    write_bytes(output / "index.html", demo_page(entries, flipped=flipped))
+    return Demo(tuple(cases), flipped)
 
 
-def _results(name: str, scan: Volume) -> Iterator[tuple[str, str, Result]]:
-    if scan.modality == "MR":
-        words, request = "5 % noise added", DegradeRequest("denoise", noise="5%", seed=_SEED)
-    else:
-        words, request = "dose cut to a quarter by simulated noise", DegradeRequest("denoise", dose=0.25, seed=_SEED)
-    noisy = degrade(scan, request)
-    denoised = restore_volume(noisy, RestoreRequest("denoise"))
+def _results(name: str, scan: Volume, *, whole: bool) -> Iterator[tuple[str, str, Result]]:
+    words, denoised = _denoised(scan)
     yield f"{name}, denoised", f"{words}, then denoised", denoised
+    if not whole:
+        return
     planted = _planted(denoised.restoration)
     yield f"{name}, false lesion", "the same result with a lesion painted in that the scan never held", planted
     removed = _removed(denoised.restoration)
@@ -95,8 +116,37 @@ def _results(name: str, scan: Volume) -> Iterator[tuple[str, str, Result]]:
     )
 
 
+def _denoised(scan: Volume) -> tuple[str, Result]:
+    """The scan denoised at the first level that a calibration record covers; the first level where none does."""
+    found: list[tuple[str, Result]] = []
+    for words, request in _LEVELS[scan.modality]:
+        result = restore_volume(degrade(scan, request), RestoreRequest("denoise"))
+        if result.judgement.calibration is not None and result.verdict.word == "released":
+            return words, result
+        found.append((words, result))
+        if not any((data_root("validation") / "calibration").rglob("*.json")):
+            break
+    return found[0]
+
+
+def _flipped(folder: Path) -> str:
+    """What `medsr verify` says of a copy of a released result in which one byte was flipped."""
+    with tempfile.TemporaryDirectory() as copy:
+        place = Path(shutil.copytree(folder, Path(copy) / folder.name))
+        file = next(path for path in sorted(place.iterdir()) if path.name.endswith((".nii.gz", ".nii")))
+        verify_file(file)
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+        try:
+            verify_file(file)
+        except IntegrityError as error:
+            return f"one byte of a copy of {file.name} flipped, and medsr verify said: {error}"
+    return "one byte flipped, and medsr verify did not notice"
+
+
 def _planted(restoration: Restoration) -> Result:
-    """A disc of d' 12 where the middle slice is flattest."""
+    """A disc of d' 10 where the middle slice is flattest."""
     plane, index = _middle(restoration)
     place = _flattest(plane, restoration)
     contrast = contrast_for(_LESION_DPRIME, _LESION_PX, sigma=restoration.noise.sigma)

@@ -40,8 +40,8 @@ def demo_entry(
     return DemoEntry(title, story, verdict.word, sentence, report, figure.whole)
 
 
-def demo_page(entries: Sequence[DemoEntry]) -> bytes:
-    """index.html: one self-contained page, UTF-8."""
+def demo_page(entries: Sequence[DemoEntry], *, flipped: str = "") -> bytes:
+    """index.html: one self-contained page, UTF-8; `flipped` tells how a changed file was found out."""
     environment = Environment(
         loader=PackageLoader("medsr.report"),
         autoescape=True,
@@ -49,4 +49,8 @@ def demo_page(entries: Sequence[DemoEntry]) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("demo.html.j2").render(entries=entries, disclaimers=DISCLAIMERS).encode()
+    return (
+        environment.get_template("demo.html.j2")
+        .render(entries=entries, flipped=flipped, disclaimers=DISCLAIMERS)
+        .encode()
+    )

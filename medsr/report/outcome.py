@@ -9,7 +9,8 @@ from medsr.records import ChannelKind, ChannelResult, Verdict, Word
 __all__ = ["alone_word", "alone_words", "as_a_whole", "channel_clause", "domain_words"]
 
 _WHOLE = ("contradicts.whole", "findings.many")
-_ORDER = ("R3", "R3w", "R1", "R1w", "R8", "R2", "R2w", "R7", "R7w", "R9")
+_OF_THE_WHOLE = ("R3", "R3w", "R1", "R1w", "R8")
+_ORDER = (*_OF_THE_WHOLE, "R2", "R2w", "R7", "R9")
 """Whose clause is said first: what explains most, then what is seen place by place."""
 _DOMAIN = "N4"
 _ALONE: dict[Word, str] = {
@@ -24,9 +25,15 @@ def as_a_whole(reasons: Iterable[str]) -> bool:
     return any(reason in _WHOLE for reason in reasons)
 
 
-def channel_clause(channels: Sequence[ChannelResult], kind: ChannelKind) -> str:
-    """The clause of the channel that explains most of what failed; empty where none has one."""
+def channel_clause(channels: Sequence[ChannelResult], kind: ChannelKind, *, places: bool = True) -> str:
+    """The clause of the channel that explains most of what failed; empty where none has one.
+
+    Parameters
+    ----------
+    places : take also what is seen place by place, which findings tell better.
+    """
     failing = [item for item in channels if item.kind == kind and item.status == "held" and item.words]
+    failing = [item for item in failing if places or kind != "range" or item.name in _OF_THE_WHOLE]
     order = {name: place for place, name in enumerate(_ORDER)}
     failing.sort(key=lambda item: order.get(item.name, len(order)))
     if failing:

@@ -251,7 +251,7 @@ def sentence(
     lead = _LEADS[verdict.word]
     if verdict.word == "blocked":
         return f"{lead}: {_first_reason(verdict.reasons, 'the gate could not judge this result')}"
-    clause = channel_clause(channels, "range")
+    clause = channel_clause(channels, "range", places=not findings)
     if findings or clause:
         return f"{lead}: {_contradiction(verdict, findings, clause)}"
     other = channel_clause(channels, "reference") or channel_clause(channels, "null")
