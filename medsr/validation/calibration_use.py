@@ -46,7 +46,7 @@ def calibrated(
     if threshold is None:
         return Calibrated(channels, limit=record.sentence)
     applied = tuple(_with_threshold(channel, record.null_thresholds) for channel in channels)
-    use = CalibrationUse(record.binding.name, len(record.subjects), record.sentence, threshold)
+    use = CalibrationUse(record.binding.name, len(record.subjects), record.sentence, threshold, str(record.created))
     whose = f"The guarantee is of {record.created} and of these scanners: {record.sites or 'not stated'}."
     return Calibrated(applied, _score(record, applied), use, whose)
 
