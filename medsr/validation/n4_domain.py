@@ -72,7 +72,7 @@ def domain_result(restoration: Restoration, features: Mapping[str, float]) -> Ch
         return ChannelResult("N4", "null", "not_assessed", None, 0.0, may="hold", note=note)
     if any(not math.isfinite(value) for value in features.values()):
         return ChannelResult("N4", "null", "held", math.nan, 0.0, may="hold", note="a feature is not finite")
-    compared = _compared(features, ranges)
+    compared = _compared(restoration, features, ranges)
     found = domain_deviations(restoration, features)
     beyond = sum(item.percentile for item in found)
     p = min(1.0, PERCENTILES * len(compared) / beyond) if beyond else None
@@ -95,7 +95,7 @@ def domain_deviations(restoration: Restoration, features: Mapping[str, float]) -
         for name, value, low, high in _facts(restoration, features, ranges)
         if not low * (1 - _SLACK) <= value <= high * (1 + _SLACK)
     ]
-    compared = _compared(features, ranges)
+    compared = _compared(restoration, features, ranges)
     for name, (value, low, high) in outside(features, {name: ranges[name] for name in compared}).items():
         quiet = _quiet(features, ranges)
         if name == "spectral_slope" and value > high and not quiet:
@@ -139,7 +139,7 @@ def _facts(
     if isinstance(linear, SliceProfile):
         values["through_factors"] = linear.step
     for name, value in values.items():
-        stated = _range(domain.get(name)) or (ranges.get(name) if name == "slice_spacing_mm" else None)
+        stated = _range(domain.get(name))
         if stated is not None:
             yield name, value, *stated
     noise = _noise_range(domain, ranges)
@@ -163,9 +163,16 @@ def _quiet(features: Mapping[str, float], ranges: Mapping[str, tuple[float, floa
     return "noise" not in ranges or features.get("noise", math.inf) <= ranges["noise"][1]
 
 
-def _compared(features: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """Features that can be held against the stored ranges: those of clean scans, on their own grid."""
+def _compared(
+    restoration: Restoration, features: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]
+) -> tuple[str, ...]:
+    """Features that can be held against the stored ranges: those of clean scans, on their own grid.
+
+    In-plane spacing is a fact of the card; the distance of slices, too, of a bundle that restores slices.
+    """
     names = [*_ALWAYS, "spectral_slope"]
+    if restoration.operator.linear.kind not in ("slice_profile", "slice_mask"):
+        names.append("slice_spacing_mm")
     if _quiet(features, ranges):
         names += _WITH_QUIET
     return tuple(name for name in names if name in ranges and name in features)
