@@ -5,7 +5,11 @@
     ├── UsageError       a request that does not make sense           exit 2, HTTP 400
     ├── MissingExtra     an optional dependency is not installed      exit 2
     ├── IntegrityError   stored bytes are not what they were          exit 4
-    └── TransitionError  a step the release table does not allow      exit 1
+    ├── TransitionError  a step that a table does not allow           exit 1
+    ├── NotFound         no such thing, or not the asker's            exit 2, HTTP 404
+    ├── Conflict         somebody else was first                      exit 1, HTTP 409
+    ├── Denied           the key does not allow it                    exit 2, HTTP 401, 403
+    └── Unavailable      busy, full or read-only: try again           exit 1, HTTP 503, 507
 
 A reason code is ``room.fact`` and never changes its meaning; docs/reason-codes.md lists them all.
 """
@@ -15,11 +19,15 @@ from __future__ import annotations
 from medsr.remedies import REMEDIES
 
 __all__ = [
+    "Conflict",
+    "Denied",
     "IntegrityError",
     "MedsrError",
     "MissingExtra",
+    "NotFound",
     "Refusal",
     "TransitionError",
+    "Unavailable",
     "UsageError",
 ]
 
@@ -68,6 +76,30 @@ class IntegrityError(MedsrError):
 
 
 class TransitionError(MedsrError):
-    """A step that the release transition table does not allow."""
+    """A step that a transition table, of a release or of a job, does not allow."""
+
+    exit_code = 1
+
+
+class NotFound(MedsrError):
+    """No such job, input, key or file, or one that is not the asker's (exit 2, HTTP 404)."""
+
+    exit_code = 2
+
+
+class Conflict(MedsrError):
+    """What the asker saw is no longer so: somebody else was first (exit 1, HTTP 409)."""
+
+    exit_code = 1
+
+
+class Denied(MedsrError):
+    """The key is unknown or does not allow this (exit 2, HTTP 401 or 403)."""
+
+    exit_code = 2
+
+
+class Unavailable(MedsrError):
+    """The store is busy, full or read-only; the same request may succeed later (exit 1, HTTP 503 or 507)."""
 
     exit_code = 1

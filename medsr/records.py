@@ -180,7 +180,8 @@ class ChannelResult:
     measured and finite but nobody calibrated a threshold for it: the status is ``not_assessed``, and a policy that
     requires the channel counts the result as uncalibrated, never as passed and never as absent.
     `words` is a failure as a clause for the reader's first sentence, `extent` the share of the places that the channel
-    looks at which lie beyond its limit, for a channel that looks at many.
+    looks at which lie beyond its limit, for a channel that looks at many. `spread` is 1.4826 MAD
+    of a scan's z within a slice, in noise sd, for the channels that scan.
     """
 
     name: str
@@ -194,6 +195,7 @@ class ChannelResult:
     uncalibrated: bool = False
     words: str = ""
     extent: float | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,24 @@ import pytest
 
 import medsr
 from medsr import errors
-from medsr.errors import IntegrityError, MedsrError, MissingExtra, Refusal, TransitionError, UsageError
+from medsr.errors import (
+    Conflict,
+    Denied,
+    IntegrityError,
+    MedsrError,
+    MissingExtra,
+    NotFound,
+    Refusal,
+    TransitionError,
+    Unavailable,
+    UsageError,
+)
 from medsr.remedies import REMEDIES
 
 PACKAGE = Path(medsr.__file__).parent
 CHECKOUT = Path(__file__).resolve().parent.parent
 CODE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
-ERRORS = {"Refusal", "UsageError", "MissingExtra", "IntegrityError", "TransitionError", "MedsrError"}
+ERRORS = set(errors.__all__)
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:
@@ -80,7 +91,17 @@ def test_the_documentation_is_the_table() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "exit_code"),
-    [(Refusal, 5), (UsageError, 2), (MissingExtra, 2), (IntegrityError, 4), (TransitionError, 1)],
+    [
+        (Refusal, 5),
+        (UsageError, 2),
+        (MissingExtra, 2),
+        (IntegrityError, 4),
+        (TransitionError, 1),
+        (NotFound, 2),
+        (Conflict, 1),
+        (Denied, 2),
+        (Unavailable, 1),
+    ],
 )
 def test_an_error_has_its_code_fact_remedy_and_exit(kind: type[MedsrError], exit_code: int) -> None:
     error = kind("io.empty", "scan.nii.gz has no bytes")

@@ -13,16 +13,22 @@ import typer
 
 from medsr import __version__
 from medsr.cli import (
+    audit,
+    backup,
     batch,
     bids_app,
+    calibrate,
     challenge,
     degrade,
     demo,
     evaluate,
     info,
+    keys,
     models,
+    purge,
     release,
     restore,
+    serve,
     train,
     validate,
     verify,
@@ -50,14 +56,22 @@ app.command(name="train", epilog="Example: medsr train mr-inplane --data scans/ 
 app.command(name="evaluate", epilog="Example: medsr evaluate scans/ --level 'MR denoise' -o evaluation.md")(
     evaluate.evaluate
 )
-app.command(name="challenge", epilog="Example: medsr challenge scans/ -o challenge.md")(challenge.challenge)
 app.command(name="batch", epilog="Example: medsr batch scans/ restored/ --task denoise --workers 4")(batch.batch)
+app.command(name="challenge", epilog="Example: medsr challenge mr-inplane scans/ -o challenge.md")(challenge.challenge)
+app.command(name="calibrate", epilog="Example: medsr calibrate calib/mri --fold-a train/mri -o validation/calibration")(
+    calibrate.calibrate
+)
 app.command(name="info", epilog="Example: medsr info scan.nii.gz")(info.info)
 app.command(
     name="release", epilog='Example: medsr release out --reader "A. Reader" --reason "compared with the input"'
 )(release.release)
 app.command(name="verify", epilog="Example: medsr verify out/scan_restored.nii.gz")(verify.verify)
+app.command(name="purge", epilog="Example: medsr purge --study 1.2.840.113619.2.55.3")(purge.purge)
+app.command(name="backup", epilog="Example: medsr backup /backup/medsr-monday")(backup.backup)
+app.command(name="serve", epilog="Example: medsr serve --store jobs --port 8080")(serve.serve)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback(invoke_without_command=True)

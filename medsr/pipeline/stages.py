@@ -20,10 +20,12 @@ from medsr.pipeline.kept import decoded, encoded
 from medsr.records import Restoration
 from medsr.resources import write_bytes, writing
 
-__all__ = ["Kept", "keep", "kept_or_restored", "load_kept", "stage_key"]
+__all__ = ["STAGE_FILES", "Kept", "keep", "kept_or_restored", "load_kept", "stage_key"]
 
 _SCHEMA = "medsr.restoration/1"
 _ARRAYS, _RECORD = "restoration.npz", "restoration.json"
+STAGE_FILES = (_ARRAYS, _RECORD)
+"""In the order in which they are written."""
 _PRIVATE = 0o600
 
 

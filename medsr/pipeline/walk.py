@@ -15,11 +15,12 @@ from medsr.models.bundle import Bundle
 from medsr.pipeline.candidate import candidate_restoration
 from medsr.records import Judgement, Restoration, Verdict
 from medsr.release import Release, advance, decide
-from medsr.report import render
+from medsr.report.render import render
 from medsr.report.words import gate_sentence
 from medsr.restore.request import Evidence, RestoreRequest
 from medsr.restore.restore import restore
 from medsr.settings import settings
+from medsr.validation.calibration_use import keep_score
 from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
 from medsr.volume import Modality, Source, Volume
@@ -28,6 +29,7 @@ __all__ = [
     "Result",
     "candidate_restoration",
     "container_of",
+    "evidence_for",
     "form_of",
     "judge_candidate",
     "judge_restoration",
@@ -125,7 +127,7 @@ def restore_volume(
     """
     rules = load_policy(policy)
     form = form_of(volume, container)
-    asked = replace(request, evidence=_evidence(request, rules, probe=probe))
+    asked = replace(request, evidence=evidence_for(request, rules, probe=probe))
     restored = restore(volume, asked, bundle=bundle, progress=progress)
     return judge_restoration(replace(restored, second=second), policy=policy, container=form)
 
@@ -143,7 +145,7 @@ def form_of(volume: Volume, container: Container | Literal["auto"]) -> Container
     return form
 
 
-def _evidence(request: RestoreRequest, policy: Policy, *, probe: bool | None) -> frozenset[Evidence]:
+def evidence_for(request: RestoreRequest, policy: Policy, *, probe: bool | None = None) -> frozenset[Evidence]:
     """What the request names and what the policy's channels need; `probe` decides on the discs alone."""
     required = policy.required_for(request.task, method=request.method)
     needed = {evidence for channel, evidence in _EVIDENCE_OF.items() if channel in required}
@@ -229,7 +231,8 @@ def _written(restoration: Restoration, policy: Policy, container: Container) -> 
 
 
 def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> Result:
-    judgement = judge(restoration)
+    judgement = judge(restoration, policy_sha256=policy.sha256)
+    keep_score(judgement.calibration, judgement.score)
     verdict = decide(
         judgement,
         policy,

@@ -36,7 +36,7 @@ def signing_key() -> Ed25519PrivateKey:
     if not path.is_file():
         if stated:
             raise UsageError("record.key", f"MEDSR_SIGNING_KEY names {path.name}, which is not there")
-        _make_key(path)
+        make_signing_key(path)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
@@ -140,7 +140,8 @@ def _canonical(body: Mapping[str, object]) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def _make_key(path: Path) -> None:
+def make_signing_key(path: Path) -> None:
+    """Write a new Ed25519 private key, for its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

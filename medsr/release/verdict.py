@@ -20,7 +20,7 @@ from medsr.records import (
 )
 from medsr.validation.policy import Policy
 
-__all__ = ["UNVERIFIED", "decide"]
+__all__ = ["UNVERIFIED", "channels_alone", "decide"]
 
 UNVERIFIED = "UNVERIFIED"
 """Label of every result without a calibration record, whoever releases it: approval changes no byte."""
@@ -59,6 +59,16 @@ def decide(
     reasons = holding
     waived = policy.waive_uncalibrated and reasons == ["uncalibrated"]
     return _verdict("released" if waived or not reasons else "review", reasons, judgement, policy)
+
+
+def channels_alone(verdict: Verdict) -> Word | None:
+    """What the channels would have decided where no calibration record speaks; None where one does.
+
+    No policy releases more by it: it is said, not done.
+    """
+    if "uncalibrated" not in verdict.reasons:
+        return None
+    return "released" if set(verdict.reasons) == {"uncalibrated"} else verdict.word
 
 
 def _verdict(word: Word, reasons: Iterable[str], judgement: Judgement, policy: Policy) -> Verdict:

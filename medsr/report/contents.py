@@ -21,6 +21,7 @@ from medsr.records import (
     Restoration,
     Verdict,
 )
+from medsr.release.verdict import channels_alone
 from medsr.report.document import (
     Calibration,
     Channel,
@@ -91,6 +92,7 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
             policy=verdict.policy,
             policy_sha256=verdict.policy_sha256,
             sentence=gate_sentence(judgement, verdict, task=restoration.task),
+            channels_alone=channels_alone(verdict),
             label=verdict.label,
             alone=alone_word(verdict),
             as_a_whole=as_a_whole(verdict.reasons),

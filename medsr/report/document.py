@@ -156,6 +156,10 @@ class Gate(_Entry):
     policy: Annotated[str, Field(description="Name of the policy.")]
     policy_sha256: Annotated[str, Field(description="Of the policy file's bytes.")]
     sentence: Annotated[str, Field(description="Word and reason in one sentence, as the page shows it.")]
+    channels_alone: Annotated[
+        Word | None,
+        Field(description="What the channels decide where no calibration record speaks; null where one does."),
+    ]
     label: Annotated[str, Field(description="UNVERIFIED where no calibration record stands behind the word.")]
     alone: Annotated[
         Word | None, Field(description="What the channels alone, by fixed limits, decide; null under a record.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from medsr.errors import UsageError
+from medsr.service.api.settings import ApiSettings
 from medsr.settings import Settings
 
 __all__ = ["ServiceSettings", "configure", "default_secrets", "exported", "refuse_exposure", "shown_settings"]
@@ -25,7 +25,7 @@ _DEFAULT_SECRETS = ("postgres", "password", "medsr", "secret", "changeme", "chan
 _DAY = 1.0
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(ApiSettings):
     """Configuration of a service, the same in each of its processes."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
@@ -40,7 +40,6 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log entry.")
 
     workers: int = Field(0, ge=0, le=256, description="Worker processes, one thread each; 0 is one a core.")
-    policy: str = Field("clinical", description="Gate policy of jobs that name none.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the networks run.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of the networks.")
     worker_memory_bytes: int = Field(0, ge=0, description="Address space a job may add; 0 is half of memory.")
@@ -82,14 +81,6 @@ class ServiceSettings(BaseSettings):
         return self.workers or len(os.sched_getaffinity(0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a key was found, for the error that names it."""
-
-    name: str
-    origin: str
-
-
 def configure(
     file: Path | None = None, *, environment: Mapping[str, str] | None = None, **given: object
 ) -> ServiceSettings:
@@ -117,7 +108,8 @@ def configure(
 def exported(file: Path | None, *, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """MEDSR_ variables of the limits that the file states and the environment does not: other rooms read those."""
     variables = os.environ if environment is None else environment
-    limits = {key: value for key, value in _file(file).items() if key in Settings.model_fields}
+    stated = _file(_place(file, variables))
+    limits = {key: value for key, value in stated.items() if key in Settings.model_fields}
     named = {f"{_PREFIX}{key.upper()}": str(value) for key, value in limits.items()}
     return {name: value for name, value in named.items() if name not in variables}
 
@@ -166,17 +158,21 @@ def shown_settings(settings: ServiceSettings) -> str:
 def _stated(file: Path | None, variables: Mapping[str, str]) -> dict[str, object]:
     """Every key of file and environment, lower case; refuses what nobody knows."""
     known = set(ServiceSettings.model_fields) | set(Settings.model_fields)
-    path = Path(variables["MEDSR_CONFIG"]) if file is None and variables.get("MEDSR_CONFIG") else file
-    stated = _file(path)
-    places = [_Place(key, key) for key in stated]
+    stated = _file(_place(file, variables))
+    origin = {key: key for key in stated}
     for name, value in variables.items():
         if name.startswith(_PREFIX) and name not in _FOREIGN:
             stated[name.removeprefix(_PREFIX).lower()] = value
-            places.append(_Place(name.removeprefix(_PREFIX).lower(), name))
-    for place in places:
-        if place.name not in known:
-            raise UsageError("serve.unknown_key", f"there is no setting {place.origin[:60]}")
+            origin[name.removeprefix(_PREFIX).lower()] = name
+    for key, written in origin.items():
+        if key not in known:
+            raise UsageError("serve.unknown_key", f"there is no setting {written[:60]}")
     return stated
+
+
+def _place(file: Path | None, variables: Mapping[str, str]) -> Path | None:
+    named = variables.get("MEDSR_CONFIG")
+    return Path(named) if file is None and named else file
 
 
 def _file(path: Path | None) -> dict[str, object]:

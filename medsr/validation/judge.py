@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from scipy import fft
 from medsr.errors import MedsrError, Refusal
 from medsr.records import ChannelResult, Finding, Judgement, Restoration, pixels_sha256
 from medsr.validation.beside import beside
+from medsr.validation.calibration_use import calibrated
 from medsr.validation.findings import findings_of, merged
 from medsr.validation.limits import limits_of
 from medsr.validation.local_noise import plane_of
@@ -56,13 +58,24 @@ class _Examined:
     maps: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def judge(restoration: Restoration) -> Judgement:
+def judge(
+    restoration: Restoration, *, policy_sha256: str | None = None, today: datetime.date | None = None
+) -> Judgement:
     """Judge a restoration; never raises.
 
     Anything that goes wrong becomes ``Judgement.error`` with every channel not assessed, which no policy releases.
+
+    Parameters
+    ----------
+    policy_sha256 : of the policy that will decide; None judges without looking for a calibration record.
+    today : the day by which a record must not have expired.
     """
     try:
-        return _judge(restoration)
+        judgement = _judge(restoration)
+        if policy_sha256 is None:
+            return judgement
+        day = today or datetime.datetime.now(datetime.UTC).date()
+        return _under_record(judgement, restoration, policy_sha256, day)
     except MedsrError as error:
         return _failed(error.code)
     except Exception as error:  # noqa: BLE001 - the gate fails closed: an unknown error is a blocked result
@@ -108,6 +121,14 @@ def _judge(restoration: Restoration) -> Judgement:
         codes=(*_codes(restoration, channels), *others.codes),
         noise_may_be_high=others.noise_may_be_high,
     )
+
+
+def _under_record(
+    judgement: Judgement, restoration: Restoration, policy_sha256: str, today: datetime.date
+) -> Judgement:
+    found = calibrated(restoration, judgement.channels, policy_sha256=policy_sha256, today=today)
+    limits = (*judgement.limits, *([found.limit] if found.limit else []))
+    return replace(judgement, channels=found.channels, score=found.score, calibration=found.use, limits=limits)
 
 
 def _codes(restoration: Restoration, channels: tuple[ChannelResult, ...]) -> tuple[str, ...]:

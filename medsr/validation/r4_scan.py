@@ -182,6 +182,7 @@ class ScanTally:
 
     peaks: list[Peak] = field(default_factory=list)
     spreads: list[float] = field(default_factory=list)
+    largest: float = 0.0
     _judged: int = 0
 
     def add(self, item: SliceResidual, scanned: Scanned) -> None:
@@ -190,18 +191,21 @@ class ScanTally:
             self._judged += 1
             self.peaks += scanned.peaks
             self.spreads.append(scanned.spread)
+            self.largest = max(self.largest, float(np.abs(scanned.best).max()))
 
     def result(self, name: str, note: str) -> ChannelResult:
-        """The channel: value is the largest |z| of a peak in noise units, 0 without any."""
+        """The channel: value is the largest |z| inside the body in noise units, whether or not it passes as a peak."""
         if self._judged == 0:
             return ChannelResult(name, "range", "not_assessed", None, THRESHOLD, may="verify", note="no voxel to judge")
         spread = float(np.median(self.spreads))
         finite = all(math.isfinite(value) for value in self.spreads)
-        value = max((abs(peak.z) for peak in self.peaks), default=0.0) if finite else math.nan
+        value = self.largest if finite else math.nan
         p = min(1.0, min((peak.p for peak in self.peaks), default=1.0) * self._judged)
         words = f"{len(self.peaks)} places beyond {THRESHOLD} noise sd; spread of the scan {spread:.2f} noise sd"
         status: ChannelStatus = "passed" if finite and not self.peaks else "held"
-        return ChannelResult(name, "range", status, value, THRESHOLD, p, may="verify", note=f"{words}; {note}")
+        return ChannelResult(
+            name, "range", status, value, THRESHOLD, p, may="verify", note=f"{words}; {note}", spread=spread
+        )
 
 
 def _step_at_rim(values: Map, mask: npt.NDArray[np.bool_]) -> Map:

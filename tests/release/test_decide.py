@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from support import results
 
+from medsr.release.verdict import channels_alone
+
 MADE = results.restoration()
 
 
@@ -218,3 +220,12 @@ def test_a_channel_that_stands_twice_blocks():
 
 def test_the_same_judgement_gives_the_same_verdict():
     assert decided(findings=(results.finding(),)) == decided(findings=(results.finding(),))
+
+
+def test_what_the_channels_alone_decide_is_said_where_no_record_speaks():
+    """Released by the channels, held for want of a record; held by both; nothing to say under a record."""
+    alone = decided(results.policy(waive=False))
+    assert (alone.word, channels_alone(alone)) == ("review", "released")
+    both = decided(results.policy(waive=False), codes=("no_preprojection",))
+    assert (both.word, channels_alone(both)) == ("review", "review")
+    assert channels_alone(decided(calibration=results.RECORD, score=1.0)) is None

@@ -1,0 +1,3 @@
+"""One router a file; `medsr.service.api.app` includes them."""
+
+__all__: list[str] = []
