@@ -45,11 +45,25 @@ def benches(data: Path) -> dict[str, Bench]:
         records, fold_a = "validation/calibration", str(data / "train" / name)
         calibrate = (*MEDSR, "calibrate", str(data / "calib" / name), "--fold-a", fold_a, "-o", records)
         found[f"calibration-{name}"] = Bench(records, calibrate)
+        found |= _cards(name, data)
     gan, page = str(data / "dev" / "ct" / "published_gan"), "docs/published-gan.md"
     found["published"] = Bench(page, (sys.executable, "-m", "medsr.evaluate.published", gan, "-o", page))
     return found | {
+        "tried": Bench("docs/tried.md", (sys.executable, "tools/tried.py"), scans=False),
         "memory": Bench("the terminal", (sys.executable, "tools/measure_memory.py"), scans=False),
     }
+
+
+def _cards(name: str, data: Path) -> dict[str, Bench]:
+    """Cards of the bundles of a modality, and the search for pieces of training scans."""
+    modality, scans, train = {"mri": "mr", "ct": "ct"}[name], str(data / "dev" / name), str(data / "train" / name)
+    found = {}
+    for bundle in (f"{modality}-{kind}" for kind in ("inplane", "inplane-gan", "inplane-diffusion", "through")):
+        card, folder = f"models/{bundle}/docs/README.md", f"models/{bundle}"
+        memory = (*MEDSR, "models", "memory", folder, "--data", train, "--inputs", scans)
+        figures = (*MEDSR, "models", "card", folder, "--figures", f"docs/evaluation-{name}.json", "--scans", scans)
+        found |= {f"memory-{bundle}": Bench(card, memory), f"card-{bundle}": Bench(card, figures)}
+    return found
 
 
 def main() -> None:
