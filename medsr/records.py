@@ -145,6 +145,7 @@ class Restoration:
     timings : seconds per stage.
     resources : facts on memory, threads, tiles.
     intensity : parameters of the intensity scaling, exactly invertible.
+    reference : an image on `geometry` that counts as true, or None; it can hold a result, never release it.
     domain : what the model says of the scans it was trained on; ``features`` holds the 1st and 99th percentile of
         each feature of :mod:`medsr.physics.features`.
     """
@@ -167,6 +168,7 @@ class Restoration:
     resources: Mapping[str, object] = field(default_factory=dict)
     intensity: Mapping[str, object] = field(default_factory=dict)
     domain: Mapping[str, object] = field(default_factory=dict)
+    reference: Volume | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,9 @@ class ChannelResult:
     value and threshold are in the channel's own unit; p is a p value where the channel has one. `may` is the
     strongest thing a failure can do; a NaN value never counts as passed. `uncalibrated` tells that the value is
     measured and finite but nobody calibrated a threshold for it: the status is ``not_assessed``, and a policy that
-    requires the channel counts the result as uncalibrated, never as passed and never as absent. `spread` is 1.4826 MAD
+    requires the channel counts the result as uncalibrated, never as passed and never as absent.
+    `words` is a failure as a clause for the reader's first sentence, `extent` the share of the places that the channel
+    looks at which lie beyond its limit, for a channel that looks at many. `spread` is 1.4826 MAD
     of a scan's z within a slice, in noise sd, for the channels that scan.
     """
 
@@ -189,6 +193,8 @@ class ChannelResult:
     may: Literal["verify", "hold", "reject"] = "hold"
     note: str = ""
     uncalibrated: bool = False
+    words: str = ""
+    extent: float | None = None
     spread: float | None = None
 
 
@@ -216,12 +222,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationUse:
-    """The calibration record a judgement was made under, and the sentence it may say."""
+    """The calibration record a judgement was made under, the sentence it may say, and the day it was made (ISO)."""
 
     record: str
     n: int
     guarantee: str
     threshold: float
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

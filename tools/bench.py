@@ -45,6 +45,8 @@ def benches(data: Path) -> dict[str, Bench]:
         records, fold_a = "validation/calibration", str(data / "train" / name)
         calibrate = (*MEDSR, "calibrate", str(data / "calib" / name), "--fold-a", fold_a, "-o", records)
         found[f"calibration-{name}"] = Bench(records, calibrate)
+    gan, page = str(data / "dev" / "ct" / "published_gan"), "docs/published-gan.md"
+    found["published"] = Bench(page, (sys.executable, "-m", "medsr.evaluate.published", gan, "-o", page))
     return found | {
         "memory": Bench("the terminal", (sys.executable, "tools/measure_memory.py"), scans=False),
     }

@@ -13,6 +13,8 @@ import typer
 
 from medsr import __version__
 from medsr.cli import (
+    batch,
+    bids_app,
     calibrate,
     challenge,
     degrade,
@@ -29,7 +31,7 @@ from medsr.cli import (
 from medsr.cli.console import EXIT_INTERNAL, EXIT_INTERRUPTED, say_error
 from medsr.errors import MedsrError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "bids_main", "main"]
 
 app = typer.Typer(
     name="medsr",
@@ -49,6 +51,7 @@ app.command(name="train", epilog="Example: medsr train mr-inplane --data scans/ 
 app.command(name="evaluate", epilog="Example: medsr evaluate scans/ --level 'MR denoise' -o evaluation.md")(
     evaluate.evaluate
 )
+app.command(name="batch", epilog="Example: medsr batch scans/ restored/ --task denoise --workers 4")(batch.batch)
 app.command(name="challenge", epilog="Example: medsr challenge mr-inplane scans/ -o challenge.md")(challenge.challenge)
 app.command(name="calibrate", epilog="Example: medsr calibrate calib/mri --fold-a train/mri -o validation/calibration")(
     calibrate.calibrate
@@ -70,8 +73,29 @@ def _version(
         raise typer.Exit
 
 
+bids = typer.Typer(
+    name="medsr-bids",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+bids.command(epilog="Example: medsr-bids dataset/ derivatives/medsr participant --participant-label 01")(
+    bids_app.bids_app
+)
+
+
 def main() -> None:
-    """Run the command line; the one place where an error becomes an exit code."""
+    """Run the command line."""
+    _run(app)
+
+
+def bids_main() -> None:
+    """Run the BIDS App."""
+    _run(bids)
+
+
+def _run(app: typer.Typer) -> None:
+    """The one place where an error becomes an exit code."""
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(logging.NullHandler())
     try:

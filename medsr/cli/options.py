@@ -27,11 +27,14 @@ __all__ = [
     "PolicyOption",
     "Precision",
     "Quiet",
+    "RunnerChoice",
     "Second",
     "TaskChoice",
     "Verbose",
+    "key_values",
     "modality_of",
     "noise_value",
+    "shard_of",
     "slice_numbers",
 ]
 
@@ -82,6 +85,14 @@ class ContainerChoice(StrEnum):
     auto = "auto"
     nifti = "nifti"
     dicom = "dicom"
+
+
+class RunnerChoice(StrEnum):
+    """What runs the workers of a batch."""
+
+    local = "local"
+    dask = "dask"
+    slurm = "slurm"
 
 
 Input = Annotated[Path, typer.Argument(help="NIfTI file, or DICOM folder, zip or file.", show_default=False)]
@@ -141,3 +152,31 @@ def slice_numbers(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError("restore.slices", f"mask {text[:40]!r} is no list of slice numbers") from error
+
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """(i, n) of ``"i/n"``.
+
+    Raises
+    ------
+    UsageError : ``batch.shard``, if that is no part of a whole.
+    """
+    if text is None:
+        return None
+    first, _, second = text.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise UsageError("batch.shard", f"shard {text[:20]!r} is not I/N with I from 1 to N")
+    return int(first), int(second)
+
+
+def key_values(texts: list[str] | None) -> dict[str, str]:
+    """Names and values of ``name=value`` texts.
+
+    Raises
+    ------
+    UsageError : ``batch.slurm``, if one has no name.
+    """
+    pairs = [text.partition("=") for text in texts or []]
+    if any(not name or not sign for name, sign, _ in pairs):
+        raise UsageError("batch.slurm", "an argument of --slurm is not NAME=VALUE")
+    return {name: value for name, _, value in pairs}

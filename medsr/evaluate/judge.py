@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from medsr.evaluate.cases import Case, stack_of
-from medsr.evaluate.haarpsi import haarpsi
 from medsr.evaluate.levels import REAL_LOW_DOSE
 from medsr.evaluate.metrics import (
     CT_NOISE_CORRELATION,
@@ -28,6 +27,7 @@ from medsr.evaluate.metrics import (
 from medsr.evaluate.resources import Used
 from medsr.physics.estimate import estimate_noise
 from medsr.restore.intensity import percentile_of_positive
+from medsr.validation.haarpsi import haarpsi
 
 __all__ = ["Judge", "Row", "Spread", "row_record"]
 

@@ -14,7 +14,7 @@ from medsr.pipeline.degrade import DegradeRequest, degrade, write_degraded
 from medsr.pipeline.walk import Result, read_with_operator, restore_volume, validate_volume
 from medsr.records import Task, Word
 from medsr.restore.request import DEFAULT_SAMPLES, Method, RestoreRequest
-from medsr.volume import Modality
+from medsr.volume import Modality, Volume
 
 __all__ = ["Summary", "degrade_file", "restore_file", "validate_files"]
 
@@ -107,13 +107,19 @@ def validate_files(
     modality: str = "auto",
     noise: float | None = None,
     operator: Path | None = None,
+    reference: Path | None = None,
+    second: Path | None = None,
     policy: str = "research",
     overwrite: bool = False,
 ) -> Summary:
     """Judge a candidate file against the scan it was made from; writes reports only."""
     measured = read_with_operator(scan, modality=_modality(modality), operator=operator)
-    judged = read(candidate, modality=measured.modality)
-    return _published(validate_volume(measured, judged, policy=policy, noise=noise), output, overwrite=overwrite)
+    others = [
+        None if path is None else read(path, modality=measured.modality) for path in (candidate, reference, second)
+    ]
+    judged = cast("Volume", others[0])
+    result = validate_volume(measured, judged, policy=policy, noise=noise, reference=others[1], second=others[2])
+    return _published(result, output, overwrite=overwrite)
 
 
 def degrade_file(scan: Path, output: Path, request: DegradeRequest, *, modality: str = "auto") -> dict[str, object]:

@@ -77,6 +77,13 @@ def restore(
     return restore_volume(scan, request, policy=policy, second=second, probe=probe)
 
 
-def validate(measured: Volume, candidate: Volume, *, policy: str = "research") -> Judgement:
-    """Judge anybody's restoration of a measurement."""
-    return validate_volume(measured, candidate, policy=policy).judgement
+def validate(
+    measured: Volume,
+    candidate: Volume,
+    *,
+    reference: Volume | None = None,
+    second: Volume | None = None,
+    policy: str = "research",
+) -> Judgement:
+    """Judge anybody's restoration of a measurement, with a reference and a second scan where there are any."""
+    return validate_volume(measured, candidate, policy=policy, reference=reference, second=second).judgement

@@ -12,15 +12,13 @@ from medsr.errors import Refusal, UsageError
 from medsr.io import read
 from medsr.io.encoding import Container, Stored, as_stored
 from medsr.models.bundle import Bundle
-from medsr.physics import Identity, NoNoise, Operator
-from medsr.physics.estimate import estimate_noise
+from medsr.pipeline.candidate import candidate_restoration
 from medsr.records import Judgement, Restoration, Verdict
 from medsr.release import Release, advance, decide
 from medsr.report import render
 from medsr.report.words import gate_sentence
-from medsr.restore.operators import declared_operator, in_plane_operator
 from medsr.restore.request import Evidence, RestoreRequest
-from medsr.restore.restore import noise_of, restore
+from medsr.restore.restore import restore
 from medsr.settings import settings
 from medsr.validation.calibration_use import keep_score
 from medsr.validation.judge import judge
@@ -29,8 +27,11 @@ from medsr.volume import Modality, Source, Volume
 
 __all__ = [
     "Result",
+    "candidate_restoration",
     "container_of",
     "evidence_for",
+    "form_of",
+    "judge_candidate",
     "judge_restoration",
     "read_with_operator",
     "restore_volume",
@@ -75,8 +76,12 @@ class Result:
             notes=(f"gate: {self.verdict.word}", *((self.verdict.label,) if self.verdict.label else ())),
         )
 
-    def save(self, output: str | Path, *, overwrite: bool = False) -> Release:
+    def save(self, output: str | Path, *, overwrite: bool = False, name: str | None = None) -> Release:
         """Publish into `output`: the image if released, held/ if it waits for a reader, reports always.
+
+        Parameters
+        ----------
+        name : of the image without extension; by default that of the scan with ``_restored``.
 
         Raises
         ------
@@ -93,6 +98,7 @@ class Result:
             output=Path(output),
             container=self.container,
             overwrite=overwrite,
+            name=name,
         )
 
 
@@ -120,12 +126,23 @@ def restore_volume(
     UsageError, Refusal : of the rooms on the way; see their functions.
     """
     rules = load_policy(policy)
+    form = form_of(volume, container)
+    asked = replace(request, evidence=evidence_for(request, rules, probe=probe))
+    restored = restore(volume, asked, bundle=bundle, progress=progress)
+    return judge_restoration(replace(restored, second=second), policy=policy, container=form)
+
+
+def form_of(volume: Volume, container: Container | Literal["auto"]) -> Container:
+    """The form that a result of this scan is written in.
+
+    Raises
+    ------
+    UsageError : ``write.no_headers``, if a DICOM series is asked of a scan that has no headers.
+    """
     form = container_of(volume) if container == "auto" else container
     if form == "dicom" and volume.source.format != "dicom":
         raise UsageError("write.no_headers", f"{volume.source.name} is no DICOM series to derive one from")
-    asked = replace(request, evidence=evidence_for(request, rules, probe=probe))
-    restored = restore(volume, asked, bundle=bundle, progress=progress)
-    return _written(replace(restored, second=second), rules, form)
+    return form
 
 
 def evidence_for(request: RestoreRequest, policy: Policy, *, probe: bool | None = None) -> frozenset[Evidence]:
@@ -142,42 +159,44 @@ def container_of(volume: Volume) -> Container:
     return "dicom" if volume.source.format == "dicom" else "nifti"
 
 
-def judge_restoration(restoration: Restoration, *, policy: str = "research") -> Result:
-    """Judge a restoration that was made or changed elsewhere, as the values that would be written."""
-    return _written(restoration, load_policy(policy), container_of(restoration.measured))
+def judge_restoration(
+    restoration: Restoration, *, policy: str = "research", container: Container | Literal["auto"] = "auto"
+) -> Result:
+    """Judge a restoration as the values that would be written; it may come from an earlier stage or from elsewhere.
+
+    Raises
+    ------
+    UsageError : ``policy.unknown``, ``write.no_headers``.
+    Refusal : ``policy.broken``.
+    """
+    return _written(restoration, load_policy(policy), form_of(restoration.measured, container))
 
 
 def validate_volume(
-    measured: Volume, candidate: Volume, *, policy: str = "research", noise: float | None = None
+    measured: Volume,
+    candidate: Volume,
+    *,
+    policy: str = "research",
+    noise: float | None = None,
+    reference: Volume | None = None,
+    second: Volume | None = None,
 ) -> Result:
-    """Judge anybody's restoration of `measured`; nothing is restored.
+    """Judge anybody's restoration of `measured`; nothing is restored. See :mod:`medsr.pipeline.candidate`.
 
-    The operator is the declared one of `measured`, else taken from the two grids: identity on the same grid, the
-    modality's in-plane operator on a finer one. Without the estimate before projection the range channels judge
-    the candidate itself, and the gate holds.
+    Without the estimate before projection the range channels judge the candidate itself, and the gate holds.
 
     Raises
     ------
     UsageError : ``validate.grid``, if no operator maps the candidate's grid to the measurement's.
     """
-    rules = load_policy(policy)
-    operator = _operator_between(measured, candidate)
-    fine = operator.linear.fine_geometry(measured.geometry)
-    if not fine.matches(candidate.geometry, tolerance_mm=0.05 * min(fine.spacing_mm)):
-        raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is not where the operator puts it")
-    request = RestoreRequest("denoise", noise=noise)
-    estimated = estimate_noise(measured)
-    restoration = Restoration(
-        measured=measured,
-        image=candidate.values,
-        estimate=None,
-        geometry=candidate.geometry,
-        operator=operator,
-        task="denoise" if isinstance(operator.linear, Identity) else "superres",
-        model=None,
-        noise=noise_of(measured, request, estimated),
-    )
-    return _judged(restoration, None, rules)
+    load_policy(policy)  # an unknown policy is said before the work
+    restoration = candidate_restoration(measured, candidate, reference=reference, second=second, noise=noise)
+    return judge_candidate(restoration, policy=policy)
+
+
+def judge_candidate(restoration: Restoration, *, policy: str = "research") -> Result:
+    """Judge a candidate as it is; of its result only reports are written."""
+    return _judged(restoration, None, load_policy(policy))
 
 
 def read_with_operator(
@@ -223,24 +242,6 @@ def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> 
         second=restoration.second is not None,
     )
     return Result(restoration, stored, judgement, verdict, policy)
-
-
-def _operator_between(measured: Volume, candidate: Volume) -> Operator:
-    declared = declared_operator(measured)
-    if declared is not None and declared.linear.fine_shape == candidate.geometry.shape:
-        return declared
-    if measured.geometry.shape == candidate.geometry.shape:
-        noise = declared.noise if declared is not None else NoNoise()
-        return Operator(Identity(measured.geometry.shape, measured.geometry.slice_axis), noise, "estimated")
-    axis = measured.geometry.in_plane_axes[0]
-    scale = candidate.geometry.shape[axis] / measured.geometry.shape[axis]
-    if scale <= 1:
-        raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is coarser than the measurement")
-    linear = in_plane_operator(measured, scale)
-    if linear.fine_shape != candidate.geometry.shape:
-        fact = f"{candidate.geometry.shape} is no in-plane multiple of the measurement's {measured.geometry.shape}"
-        raise UsageError("validate.grid", fact)
-    return Operator(linear, NoNoise(), "estimated")
 
 
 def _sidecar(path: Path) -> Mapping[str, object]:

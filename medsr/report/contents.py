@@ -33,11 +33,14 @@ from medsr.report.document import (
     Noise,
     OperatorEntry,
     Point,
+    Reference,
     Report,
 )
+from medsr.report.outcome import alone_word, as_a_whole, domain_words
 from medsr.report.sizes import measured_sizes
 from medsr.report.words import DISCLAIMERS, gate_sentence, measured_words
 from medsr.validation.policy import Policy
+from medsr.validation.r9_probe import smallest_kept_mm
 
 __all__ = ["known_findings", "report_of"]
 
@@ -78,6 +81,9 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
             MeasuredSize(size_mm=size, share=share) for size, share in measured_sizes(restoration) if share is not None
         ),
         supplied_energy=_share(judgement.supplied_energy) if judged else None,
+        smallest_kept_mm=None if restoration.probe is None else _finite(smallest_kept_mm(restoration.probe)),
+        domain=domain_words(judgement.channels),
+        reference=_reference(restoration),
         synthetic_slices=restoration.synthetic_slices,
         calibration=_calibration(judgement.calibration, judgement.score),
         gate=Gate(
@@ -88,6 +94,8 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
             sentence=gate_sentence(judgement, verdict, task=restoration.task),
             channels_alone=channels_alone(verdict),
             label=verdict.label,
+            alone=alone_word(verdict),
+            as_a_whole=as_a_whole(verdict.reasons),
         ),
         timings={name: seconds for name, seconds in restoration.timings.items() if math.isfinite(seconds)},
         resources=_json_object(restoration.resources),
@@ -114,6 +122,12 @@ def _input(restoration: Restoration) -> Input:
         shape=measured.geometry.shape,
         spacing=measured.geometry.spacing_mm,
     )
+
+
+def _reference(restoration: Restoration) -> Reference | None:
+    if restoration.reference is None:
+        return None
+    return Reference(name=restoration.reference.source.name, sha256=restoration.reference.source.sha256)
 
 
 def _operator(restoration: Restoration) -> OperatorEntry:
@@ -159,6 +173,8 @@ def _channel(item: ChannelResult, required: tuple[str, ...]) -> Channel:
         p=_share(item.p),
         required=item.name in required,
         note=note,
+        words=item.words,
+        uncalibrated=item.uncalibrated,
     )
 
 
@@ -185,7 +201,12 @@ def _calibration(use: CalibrationUse | None, score: float | None) -> Calibration
     if use is None:
         return None
     return Calibration(
-        record=use.record, n=use.n, guarantee=use.guarantee, threshold=_finite(use.threshold), score=_finite(score)
+        record=use.record,
+        n=use.n,
+        guarantee=use.guarantee,
+        made=use.made,
+        threshold=_finite(use.threshold),
+        score=_finite(score),
     )
 
 

@@ -26,6 +26,7 @@ from medsr.validation.r2_local import LocalAgreement
 from medsr.validation.r3_audit import Audit, audit
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
 from medsr.validation.r7_whiteness import Whiteness
+from medsr.validation.reference import compare
 from medsr.validation.residual import Measurement, Residuals, SliceResidual
 from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum, square_variance, window_variance
 
@@ -41,6 +42,9 @@ _CORNER_SLICES = 6
 _AUDIT_SLICES = 8
 _INTERPOLATED = 0.06
 """Less than this share of the noise near the Nyquist corner: the scanner interpolated, and its noise is not white."""
+
+_FLOOD = 0.1
+"""Where more than this share of all neighbourhoods departs from the scan, the image contradicts it as a whole."""
 
 _log = logging.getLogger("medsr.validation")
 
@@ -93,10 +97,12 @@ def _judge(restoration: Restoration) -> Judgement:
         before = _examine(measurement, restoration.estimate, "", white=white, follow=True)
     interpolated = restoration.measured.modality == "MR" and not white
     others = beside(measurement, largest_bias=_largest_bias(restoration), interpolated=interpolated)
-    again = tuple(item for item in written.channels if item.name in CHANNELS)
-    channels = (*before.channels, *others.channels, *again)
+    stranger = restoration.estimate is None
+    again = tuple(item for item in written.channels if stranger or item.name in CHANNELS)
     findings = merged(before.findings, written.findings)
     shown = shown_slices(restoration, findings)
+    reference = compare(restoration, largest_bias=_largest_bias(restoration), shown=shown)
+    channels = (*before.channels, *others.channels, *again, *reference.channels)
     energy, supplied_maps = supplied(restoration, shown)
     return Judgement(
         pixels_sha256=pixels_sha256(restoration.image, restoration.geometry),
@@ -109,6 +115,7 @@ def _judge(restoration: Restoration) -> Judgement:
         maps={
             "contradicted": contradicted(restoration, {**written.maps, **before.maps}, shown),
             "supplied": supplied_maps,
+            **reference.maps,
         },
         limits=(*limits_of(restoration), *others.limits),
         codes=(*_codes(restoration, channels), *others.codes),
@@ -128,8 +135,10 @@ def _codes(restoration: Restoration, channels: tuple[ChannelResult, ...]) -> tup
     """Reasons that hold a result beside channels and findings."""
     codes = ["no_preprojection"] if restoration.estimate is None else []
     if restoration.operator.provenance != "declared":
-        codes += ["operator.unverified" for item in channels if item.name == "R3" and item.status == "held"]
-    return tuple(codes)
+        unfit = any(item.name in ("R3", "R3w") and item.status == "held" for item in channels)
+        codes += ["operator.unverified"] if unfit else []
+    flooded = any((item.extent or 0) > _FLOOD and item.status == "held" for item in channels if item.kind == "range")
+    return (*codes, *(["contradicts.whole"] if flooded else []))
 
 
 def _check(restoration: Restoration) -> None:
@@ -219,7 +228,8 @@ def _audit_result(name: str, fit: Audit | None, restoration: Restoration, larges
         return ChannelResult(name, "range", "not_assessed", None, 1.0, may="hold", note="no voxel to judge")
     identity = restoration.operator.linear.kind == "identity"
     declared = restoration.operator.provenance == "declared"
-    return fit.result(name, largest_offset=largest, identity=identity, declared=declared)
+    modality = restoration.measured.modality
+    return fit.result(name, largest_offset=largest, identity=identity, declared=declared, modality=modality)
 
 
 def _white(measurement: Measurement) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -108,22 +109,22 @@ class Scan:
         spectrum = self.white(item) if spectrum is None else spectrum
         inside = np.flatnonzero(item.mask)
         sample = inside[:: max(1, inside.size // _SPREAD_SAMPLE)]
-        best, scale = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.int8)
-        size = np.zeros(self.shape, np.float32)
+        answers: list[Map] = []
         spreads = []
-        for number, template in enumerate(self._templates):
+        for template in self._templates:
             z = fft.irfft2(spectrum * template, self.shape)
             if sample.size:
                 spreads.append(_spread(z.ravel()[sample]))
-            magnitude = np.abs(z)
-            larger = magnitude > size
-            np.copyto(size, magnitude, where=larger)
-            np.copyto(best, z, where=larger)
-            np.copyto(scale, np.int8(number), where=larger)
+            answers.append(z)
+        highest, lowest = answers[0].copy(), answers[0].copy()
+        for z in answers[1:]:
+            np.maximum(highest, z, out=highest)
+            np.minimum(lowest, z, out=lowest)
+        best = np.where(highest > -lowest, highest, lowest)
         best[~item.mask] = 0
         broken = not spreads or not all(math.isfinite(value) for value in spreads)
         spread = math.nan if broken else float(np.median(spreads))
-        return Scanned(item.index, self._peaks(item, best, scale, threshold), best, spread)
+        return Scanned(item.index, self._peaks(item, best, answers, threshold), best, spread)
 
     def white(self, item: SliceResidual) -> npt.NDArray[np.complex64]:
         """Whitened spectrum of u.
@@ -141,20 +142,21 @@ class Scan:
         white: npt.NDArray[np.complex64] = fft.rfft2(clipped) * self.whitening
         return white
 
-    def _peaks(self, item: SliceResidual, best: Map, scale: npt.NDArray[np.int8], threshold: float) -> tuple[Peak, ...]:
+    def _peaks(self, item: SliceResidual, best: Map, answers: Sequence[Map], threshold: float) -> tuple[Peak, ...]:
         size = np.abs(best)
         if not (size > threshold).any():
             return ()
         places = np.argwhere((size > threshold) & (size == ndimage.maximum_filter(size, 3)))
         order = np.argsort(-size[tuple(places.T)], kind="stable")
         places = places[order]
-        diameters = np.array(self.diameters)[scale[tuple(places.T)]]
+        scale = np.abs([z[tuple(places.T)] for z in answers]).argmax(0)
+        diameters = np.array(self.diameters)[scale]
         found: list[Peak] = []
         left = np.ones(len(places), bool)
         while left.any() and len(found) < MOST_PEAKS:
             first = int(np.argmax(left))
             row, column = (int(value) for value in places[first])
-            found.append(self._peak(item, row, column, int(scale[row, column]), float(best[row, column])))
+            found.append(self._peak(item, row, column, int(scale[first]), float(best[row, column])))
             reach = _SUPPRESSION * np.maximum(diameters, diameters[first]) + 2
             left &= np.hypot(places[:, 0] - row, places[:, 1] - column) > reach
         return tuple(found)

@@ -47,11 +47,11 @@ class Whiteness:
         """Take in one slice; `white` is its residual in units of noise, whitened."""
         if not item.judgeable:
             return
-        inside = ndimage.binary_erosion(item.mask, iterations=_RIM_PX)
+        inside = _eroded(item.mask)
         u = np.where(inside, white, np.float32(0))
         self._broken |= not np.isfinite(u).all()
         self._add_lags(u, inside)
-        smooth = ndimage.gaussian_filter(item.predicted, _SMOOTHING_PX)
+        smooth = ndimage.gaussian_filter(item.predicted, _SMOOTHING_PX, truncate=2.0)
         first, second = np.gradient(smooth)
         for name, picture in (("gradient", np.hypot(first, second)), ("laplacian", ndimage.laplace(smooth))):
             self._add_windows(item.index, name, u, picture, inside)
@@ -105,6 +105,15 @@ class Whiteness:
             at = (row * WINDOW_PX // 2, column * WINDOW_PX // 2)
             share = float(r[row, column]) * math.sqrt(own[row, column])
             self._words = f"residual follows the {name} by {share:+.2f} of the noise on slice {index} at {at}"
+
+
+def _eroded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The mask without its outer 3 px, by squares."""
+    side = 2 * _RIM_PX + 1
+    inside: npt.NDArray[np.bool_] = ndimage.minimum_filter(mask.view(np.uint8), side, mode="constant", cval=0).view(
+        np.bool_
+    )
+    return inside
 
 
 def _sums(values: Array) -> Array:

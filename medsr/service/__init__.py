@@ -1,0 +1,3 @@
+"""The service: jobs over HTTP, and the processes that run them."""
+
+__all__: list[str] = []
