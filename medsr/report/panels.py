@@ -16,7 +16,19 @@ from medsr.report.png import data_uri
 from medsr.report.windows import DIVERGING, Window
 from medsr.report.words import number
 
-__all__ = ["COARSE_SIDE", "FINE_SIDE", "Legend", "Panel", "Scene", "View", "colours", "empty", "panel", "reduced", "signed_legend"]
+__all__ = [
+    "COARSE_SIDE",
+    "FINE_SIDE",
+    "Legend",
+    "Panel",
+    "Scene",
+    "View",
+    "colours",
+    "empty",
+    "panel",
+    "reduced",
+    "signed_legend",
+]
 
 Plane = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
