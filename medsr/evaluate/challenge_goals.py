@@ -218,7 +218,8 @@ def _from_elsewhere(references: Path | None) -> list[Goal]:
     hits, _, text = _share([n < item["hits"] for item in alarms for n in range(item["planted"])])
     sharp = [v["gain_db"] for v in found["verdicts"] if (v["network"], v["kernel"]) == ("srgan", "sharp")]
     gain = _mean(sharp)
-    figure = f"{stopped} of {len(found['verdicts'])} held or rejected; alarm {text} on SRGAN and our regressor; projection {gain:.1f} dB"
+    figure = f"{stopped} of {len(found['verdicts'])} held or rejected; alarm {text} on SRGAN and our regressor; "
+    figure += f"projection {gain:.1f} dB"
     sums = sorted(sum(item["published"]) for item in found["sfrc"])
     seconds, channels = found["sfrc_seconds"], found["reference_cpu_seconds_a_slice"]
     words = f"sFRC {', '.join(str(value) for value in sums)}; {seconds:.2f} s; {channels:.2f} s of a core a slice"
