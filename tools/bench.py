@@ -40,7 +40,7 @@ def benches(data: Path) -> dict[str, Bench]:
     for name, skipped in (("mri", "fruit_t1_ood"), ("ct", "dose_pair_l506_quarter")):
         scans, page, tables = str(data / "dev" / name), f"docs/evaluation-{name}.md", f"build/challenge-{name}.md"
         found[f"evaluation-{name}"] = Bench(page, (*MEDSR, "evaluate", scans, *run, page))
-        keep = ("--evidence", "validation/evidence", "-o", tables)
+        keep = ("--evidence", "validation/evidence", "--references", "docs/published-gan.json", "-o", tables)
         found[f"challenge-{name}"] = Bench(tables, (*MEDSR, "challenge", scans, "--skip", skipped, *keep))
         records, fold_a = "validation/calibration", str(data / "train" / name)
         calibrate = (*MEDSR, "calibrate", str(data / "calib" / name), "--fold-a", fold_a, "-o", records)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from scipy.stats import norm
@@ -52,8 +51,7 @@ def goals_of(
     Parameters
     ----------
     records : sentences of calibration records that carry a promise.
-    references : JSON of what the published outputs showed: an object of ``V5`` and ``V11``, each with ``figure`` (text)
-        and ``reached`` (true or false).
+    references : JSON of what the published outputs showed (docs/published-gan.json).
     draws : simulated calibrations of V10.
     """
     goals: list[Goal] = []
@@ -209,19 +207,26 @@ def _speed(challenge: Challenge, modality: str) -> Goal:
 
 
 def _from_elsewhere(references: Path | None) -> list[Goal]:
-    wanted = {
-        "V5": "20 of 20 GAN outputs held; alarm before projection >= 80 %; projection >= 2 dB",
-        "V11": "sFRC 21, 22, 16, 17; <= 2 s for 20 pairs; reference channels <= .5 s a slice",
-    }
-    found = json.loads(references.read_text(encoding="utf-8")) if references else {}
-    goals = []
-    for name, text in wanted.items():
-        entry = found.get(name)
-        if entry is None:
-            goals.append(Goal(name, text, "", None))
-        else:
-            goals.append(Goal(name, text, str(entry["figure"]), cast(bool, entry["reached"]) is True))
-    return goals
+    """V5 and V11 from what `python -m medsr.evaluate.published` printed as JSON."""
+    held = "20 of 20 GAN outputs held; alarm before projection (CNR 2, 8 px) >= 80 %; projection >= 2 dB (SRGAN sharp)"
+    counts = "sFRC 21, 22, 16, 17; <= 2 s for 20 pairs; all reference channels <= .5 s a slice"
+    if references is None:
+        return [Goal("V5", held, "", None), Goal("V11", counts, "", None)]
+    found = json.loads(references.read_text(encoding="utf-8"))
+    stopped = sum(item["word"] in ("review", "rejected", "blocked") for item in found["verdicts"])
+    alarms = [item for item in found["alarms"] if item["network"] != "srwgan"]
+    hits, _, text = _share([n < item["hits"] for item in alarms for n in range(item["planted"])])
+    sharp = [v["gain_db"] for v in found["verdicts"] if (v["network"], v["kernel"]) == ("srgan", "sharp")]
+    gain = _mean(sharp)
+    figure = f"{stopped} of {len(found['verdicts'])} held or rejected; alarm {text} on SRGAN and our regressor; "
+    figure += f"projection {gain:.1f} dB"
+    sums = sorted(sum(item["published"]) for item in found["sfrc"])
+    seconds, channels = found["sfrc_seconds"], found["reference_cpu_seconds_a_slice"]
+    words = f"sFRC {', '.join(str(value) for value in sums)}; {seconds:.2f} s; {channels:.2f} s of a core a slice"
+    return [
+        Goal("V5", held, figure, stopped == len(found["verdicts"]) == 20 and hits >= 0.8 and gain >= 2),
+        Goal("V11", counts, words, sums == [16, 17, 21, 22] and seconds <= 2 and channels <= 0.5),
+    ]
 
 
 def _coverage(records: Sequence[str], draws: int) -> Goal:

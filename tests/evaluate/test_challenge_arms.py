@@ -59,9 +59,13 @@ def test_goals_say_pass_fail_or_not_judged(tmp_path):
     good = Challenge(outcomes=[outcome(n, found=n > 0) for n in range(100)], twins=twins)
     bad = Challenge(outcomes=[outcome(n, found=n > 9) for n in range(100)], twins=twins)
     file = tmp_path / "references.json"
-    file.write_text(json.dumps({"V11": {"figure": "21, 22, 16, 17", "reached": True}}))
+    verdicts = [{"word": "review", "network": "srgan", "kernel": "sharp", "gain_db": 3.0}] * 20
+    alarms = [{"network": "srgan", "hits": 70, "planted": 80}]
+    sfrc = [{"published": [count]} for count in (21, 22, 16, 17)]
+    published = {"verdicts": verdicts, "alarms": alarms, "sfrc": sfrc}
+    file.write_text(json.dumps({**published, "sfrc_seconds": 0.3, "reference_cpu_seconds_a_slice": 0.6}))
     words = {goal.name: goal.word for goal in goals_of(good, references=file, draws=200)}
-    assert (words["V1 MR"], words["V4 MR"], words["V5"], words["V11"]) == ("pass", "not judged", "not judged", "pass")
+    assert (words["V1 MR"], words["V4 MR"], words["V5"], words["V11"]) == ("pass", "not judged", "pass", "fail")
     assert words["V10"] == "fail"
     assert {goal.name: goal.word for goal in goals_of(bad, records=["One lesion"], draws=200)}["V1 MR"] == "fail"
     assert goals_table(goals_of(bad, draws=200))[2].startswith("| V1 MR | d' 8, 10, 12")

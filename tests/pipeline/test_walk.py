@@ -108,7 +108,7 @@ def test_what_is_judged_is_what_is_written(monkeypatch):
     """Rounding to int16 comes before judging, so that the hash binds the values in the file."""
     seen = []
     judge = walk.judge
-    monkeypatch.setattr(walk, "judge", lambda restoration: seen.append(restoration.image) or judge(restoration))
+    monkeypatch.setattr(walk, "judge", lambda made, **options: seen.append(made.image) or judge(made, **options))
     scan = ct_volume((96, 96, 2), sigma=20)
     whole = replace(scan, values=np.rint(scan.values), source=replace(scan.source, integer=True))
     result = medsr.restore(whole, "denoise", noise=20.0)
