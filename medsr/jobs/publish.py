@@ -87,7 +87,8 @@ def publish(
         row = locked(connection, claim.job_id)
         ended = _end_without_result(connection, store, claim, row, release)
         if ended is None:
-            for file in files:
+            # In order of hash, as whoever holds several rows must take them.
+            for file in sorted(files, key=lambda file: file.kept.sha256):
                 keep_artefact(connection, store, file.kept)
             if row["token"] == claim.token:
                 _add_gate(connection, store, claim.job_id, output, release)

@@ -24,6 +24,10 @@ from medsr.resources.failpoints import failpoint
 __all__ = ["Purged", "Swept", "purge", "purge_input", "purge_study", "sweep"]
 
 
+_MOST = 500
+"""Jobs and files that one sweep takes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Purged:
     """What an erasure reached.
@@ -145,7 +149,7 @@ def _aged(store: Store) -> list[str]:
         for state, age in store.limits.keep_s.items()
     ]
     with reading(store) as connection:
-        return [row["id"] for row in many(connection, sa.select(job.c.id).where(sa.or_(*old)).limit(500))]
+        return [row["id"] for row in many(connection, sa.select(job.c.id).where(sa.or_(*old)).limit(_MOST))]
 
 
 def _purge(store: Store, job_id: str, *, actor: str, owner: str | None) -> Job:
@@ -205,8 +209,14 @@ def _drop_stages(connection: Connection, sha256: str) -> set[str]:
 
 
 def _condemn(connection: Connection, hashes: set[str]) -> None:
-    """Mark the files that nothing needs any more; equal bytes of another job keep theirs."""
-    unused = sa.and_(artefact.c.sha256.in_(sorted(hashes)), artefact.c.state == "kept", *_unneeded())
+    """Mark the files that nothing needs any more; equal bytes of another job keep theirs.
+
+    The rows are held first and the need looked at in a statement after it: a publication that held one meanwhile has
+    then committed, and PostgreSQL shows what it added only to a later statement.
+    """
+    these = artefact.c.sha256.in_(sorted(hashes))
+    many(connection, sa.select(artefact.c.sha256).where(these).order_by(artefact.c.sha256).with_for_update())
+    unused = sa.and_(these, artefact.c.state == "kept", *_unneeded())
     connection.execute(sa.update(artefact).where(unused).values(state="purging"))
 
 
@@ -214,7 +224,8 @@ def _condemn_unused(connection: Connection, store: Store) -> None:
     """Mark files that lost their last use (an old stage, a replaced upload) and are older than the limit."""
     limit = store.now() - store.limits.unreferenced_s
     unused = sa.and_(artefact.c.state == "kept", artefact.c.created < limit, *_unneeded())
-    connection.execute(sa.update(artefact).where(unused).values(state="purging"))
+    found = many(connection, sa.select(artefact.c.sha256).where(unused).limit(_MOST))
+    _condemn(connection, {row["sha256"] for row in found})
 
 
 def _unneeded() -> list[sa.ColumnElement[bool]]:

@@ -182,15 +182,18 @@ def reading(store: Store) -> Iterator[Connection]:
 
 
 def one(connection: Connection, wanted: sa.Executable) -> Row | None:
-    """The one row of a statement, or None."""
-    row = connection.execute(wanted).mappings().one_or_none()
-    return None if row is None else {str(name): value for name, value in row.items()}
+    """The one row of a statement, or None; several are a defect."""
+    rows = many(connection, wanted)
+    if len(rows) > 1:
+        raise IntegrityError("store.row", f"{len(rows)} rows stand where one belongs")
+    return rows[0] if rows else None
 
 
 def many(connection: Connection, wanted: sa.Executable) -> list[Row]:
     """All rows of a statement."""
-    rows = connection.execute(wanted).mappings().all()
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    found = connection.execute(wanted)
+    names = list(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def canonical(value: object) -> str:
