@@ -223,3 +223,11 @@ def test_the_record_is_json_without_code(kept):
     text = (kept.folder / "restoration.json").read_text()
     assert json.loads(text)["key"] == KEY
     assert b"pickle" not in (kept.folder / "restoration.npz").read_bytes()
+
+
+def test_arrays_of_another_restoration_are_not_taken(kept, tmp_path):
+    other = Kept(tmp_path / "other", KEY)
+    keep(perfect("MR", shape=(24, 20, 3), seed=1), other)
+    (kept.folder / "restoration.npz").write_bytes((other.folder / "restoration.npz").read_bytes())
+    with pytest.raises(IntegrityError):
+        load_kept(kept)
