@@ -44,5 +44,5 @@ def keep_artefact(connection: Connection, store: Store, kept: Kept) -> None:
 def insert_if_new(connection: Connection, table: sa.Table, row: Mapping[str, object]) -> bool:
     """Insert a row unless its key is there; two writers at once are one insert and no error. True if it was new."""
     kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    insert = kind(table).values(dict(row)).on_conflict_do_nothing().returning(sa.literal_column("1"))
+    insert: sa.Executable = kind(table).values(dict(row)).on_conflict_do_nothing().returning(sa.literal_column("1"))
     return connection.execute(insert).one_or_none() is not None

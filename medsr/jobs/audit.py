@@ -14,6 +14,7 @@ from medsr.errors import IntegrityError
 from medsr.jobs.nouns import Json
 from medsr.jobs.store import Row, Store, canonical, many, reading, sha256_of
 from medsr.jobs.tables import audit, audit_head
+from medsr.resources.failpoints import failpoint
 
 __all__ = ["GENESIS", "AuditDeed", "AuditEntry", "AuditHead", "append", "entries", "head", "verify"]
 
@@ -63,6 +64,7 @@ def append(connection: Connection, store: Store, *, actor: str, deed: AuditDeed,
         "data": canonical(dict(data)), "prev_hash": row["hash"],
     }  # fmt: skip
     entry["hash"] = sha256_of(entry)
+    failpoint("audit.append")
     connection.execute(sa.insert(audit).values(entry))
     connection.execute(sa.update(audit_head).values(seq=entry["seq"], hash=entry["hash"]))
 

@@ -182,15 +182,18 @@ def reading(store: Store) -> Iterator[Connection]:
 
 
 def one(connection: Connection, wanted: sa.Executable) -> Row | None:
-    """The one row of a statement, or None."""
-    row = connection.execute(wanted).mappings().one_or_none()
-    return None if row is None else {str(name): value for name, value in row.items()}
+    """The one row of a statement, or None; several are a defect."""
+    rows = many(connection, wanted)
+    if len(rows) > 1:
+        raise IntegrityError("store.row", f"{len(rows)} rows stand where one belongs")
+    return rows[0] if rows else None
 
 
 def many(connection: Connection, wanted: sa.Executable) -> list[Row]:
     """All rows of a statement."""
-    rows = connection.execute(wanted).mappings().all()
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    found = connection.execute(wanted)
+    names = list(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def canonical(value: object) -> str:
@@ -205,10 +208,13 @@ def sha256_of(value: object) -> str:
 
 def _engine(folder: Path, url: str | None, limits: Limits) -> Engine:
     if url is not None:
-        return sa.create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+        return sa.create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", hide_parameters=True)
     path = (folder / DATABASE).absolute()
     made = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": limits.busy_s}, pool_size=8
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": limits.busy_s},
+        pool_size=8,
+        hide_parameters=True,  # values stay out of messages and logs
     )
     sa.event.listen(made, "connect", _configure)
     sa.event.listen(made, "begin", _begin)
