@@ -26,11 +26,13 @@ __all__ = [
     "ChannelStatus",
     "Finding",
     "FindingType",
+    "HiddenSlice",
     "Judgement",
     "ModelIdentity",
     "NoiseLevel",
     "ProbeDisc",
     "Restoration",
+    "SecondFamily",
     "Task",
     "Verdict",
     "Word",
@@ -94,6 +96,32 @@ class ProbeDisc:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SecondFamily:
+    """What another family of models makes of the same scan: an image on the restored grid, and how it was made."""
+
+    image: FloatArray
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenSlice:
+    """An acquired slice that was hidden and restored from its neighbours like a lost one.
+
+    Parameters
+    ----------
+    index : along the slice axis of the restored grid.
+    error, linear : rms difference to what was acquired, inside the body, of the restorer and of linear
+        interpolation; image units, noise included.
+    distance : of the acquired slices before and after it, in slices.
+    """
+
+    index: int
+    error: float
+    linear: float
+    distance: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Restoration:
     """A restored image with the evidence the gate judges it by.
 
@@ -110,10 +138,14 @@ class Restoration:
     noise : of the measurement.
     spread : (I, J, K) sd of the samples, or None.
     probe : discs that were planted into the scan and restored again, or None where nobody did.
+    second : another scan of the same patient, of independent noise, that the restorer never saw, or None.
+    family : the image of a second family of models, or None.
+    hidden : acquired slices that were hidden and restored again (inpainting), or None where nobody did.
     synthetic_slices : indices along the slice axis that no measurement supports.
     timings : seconds per stage.
     resources : facts on memory, threads, tiles.
     intensity : parameters of the intensity scaling, exactly invertible.
+    reference : an image on `geometry` that counts as true, or None; it can hold a result, never release it.
     domain : what the model says of the scans it was trained on; ``features`` holds the 1st and 99th percentile of
         each feature of :mod:`medsr.physics.features`.
     """
@@ -128,11 +160,15 @@ class Restoration:
     noise: NoiseLevel
     spread: FloatArray | None = None
     probe: tuple[ProbeDisc, ...] | None = None
+    second: Volume | None = None
+    family: SecondFamily | None = None
+    hidden: tuple[HiddenSlice, ...] | None = None
     synthetic_slices: tuple[int, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     resources: Mapping[str, object] = field(default_factory=dict)
     intensity: Mapping[str, object] = field(default_factory=dict)
     domain: Mapping[str, object] = field(default_factory=dict)
+    reference: Volume | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +176,12 @@ class ChannelResult:
     """What one channel of the gate measured.
 
     value and threshold are in the channel's own unit; p is a p value where the channel has one. `may` is the
-    strongest thing a failure can do; a NaN value never counts as passed.
+    strongest thing a failure can do; a NaN value never counts as passed. `uncalibrated` tells that the value is
+    measured and finite but nobody calibrated a threshold for it: the status is ``not_assessed``, and a policy that
+    requires the channel counts the result as uncalibrated, never as passed and never as absent.
+    `words` is a failure as a clause for the reader's first sentence, `extent` the share of the places that the channel
+    looks at which lie beyond its limit, for a channel that looks at many. `spread` is 1.4826 MAD
+    of a scan's z within a slice, in noise sd, for the channels that scan.
     """
 
     name: str
@@ -151,6 +192,10 @@ class ChannelResult:
     p: float | None = None
     may: Literal["verify", "hold", "reject"] = "hold"
     note: str = ""
+    uncalibrated: bool = False
+    words: str = ""
+    extent: float | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +222,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationUse:
-    """The calibration record a judgement was made under, and the sentence it may say."""
+    """The calibration record a judgement was made under, the sentence it may say, and the day it was made (ISO)."""
 
     record: str
     n: int
     guarantee: str
     threshold: float
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +247,9 @@ class Judgement:
         by index along the slice axis: whole volumes of them would double the memory of a judgement.
     limits : sentences on what could not be known for this scan.
     codes : reason codes that hold the result beside findings and channels: ``no_preprojection``,
-        ``noise.unverified``, ``operator.unverified``, ``synthetic``.
+        ``noise.unverified``, ``operator.unverified``, ``domain``, ``synthetic``.
+    noise_may_be_high : the noise level was estimated in a way that may read structure as noise; where all that
+        speaks against the image rests on it, a reader decides.
     error : why judging failed, or None; a judgement with an error is blocked.
     """
 
@@ -215,6 +263,7 @@ class Judgement:
     maps: Mapping[str, Mapping[int, FloatArray]] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
+    noise_may_be_high: bool = False
     error: str | None = None
 
 

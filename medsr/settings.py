@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     tile_memory_bytes: int = Field(2 << 30, description="Above this estimate a slice is restored in tiles.")
     models: Path | None = Field(None, description="A further folder of bundles.")
     policies: Path | None = Field(None, description="A further folder of policies.")
+    calibration: Path | None = Field(None, description="A further folder of calibration records, asked first.")
+    calibration_scores: Path | None = Field(None, description="Folder that keeps combined scores, to tell drift.")
     signing_key: Path | None = Field(None, description="Ed25519 private key for signed records.")
 
 

@@ -40,7 +40,13 @@ def benches(data: Path) -> dict[str, Bench]:
     for name, skipped in (("mri", "fruit_t1_ood"), ("ct", "dose_pair_l506_quarter")):
         scans, page, tables = str(data / "dev" / name), f"docs/evaluation-{name}.md", f"build/challenge-{name}.md"
         found[f"evaluation-{name}"] = Bench(page, (*MEDSR, "evaluate", scans, *run, page))
-        found[f"challenge-{name}"] = Bench(tables, (*MEDSR, "challenge", scans, "--skip", skipped, "-o", tables))
+        keep = ("--evidence", "validation/evidence", "-o", tables)
+        found[f"challenge-{name}"] = Bench(tables, (*MEDSR, "challenge", scans, "--skip", skipped, *keep))
+        records, fold_a = "validation/calibration", str(data / "train" / name)
+        calibrate = (*MEDSR, "calibrate", str(data / "calib" / name), "--fold-a", fold_a, "-o", records)
+        found[f"calibration-{name}"] = Bench(records, calibrate)
+    gan, page = str(data / "dev" / "ct" / "published_gan"), "docs/published-gan.md"
+    found["published"] = Bench(page, (sys.executable, "-m", "medsr.evaluate.published", gan, "-o", page))
     return found | {
         "memory": Bench("the terminal", (sys.executable, "tools/measure_memory.py"), scans=False),
     }

@@ -14,11 +14,21 @@ __all__ = ["challenge"]
 
 
 def challenge(
-    folders: Annotated[
-        list[Path], typer.Argument(help="Folders of .nii.gz scans, never those of training.", exists=True)
+    given: Annotated[
+        list[str],
+        typer.Argument(help="Bundles by name (the installed regressors by default) and folders of strange scans."),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Markdown file to write; the .json lies beside it.")
+    ] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="Folder that gets BUNDLE@VERSION with tables and pictures.")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option("--references", help="JSON of what published outputs showed (V5, V11).", exists=True)
+    ] = None,
+    arms: Annotated[
+        str | None, typer.Option("--arms", help="insertion,omission,clean,input,null,operator,noise; all by default.")
     ] = None,
     places: Annotated[int, typer.Option("--places", min=1, help="Lesions a level, arm and d', over all scans.")] = 50,
     slices: Annotated[int, typer.Option("--slices", min=1, help="Middle slices of each scan.")] = 4,
@@ -28,24 +38,23 @@ def challenge(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Plant and remove lesions in restored scans, and count what the gate finds and what it finds in clean twins."""
+    """Plant and remove lesions, tell wrong operators and noise, and count what the gate makes of it."""
     set_verbosity(verbose=verbose)
-    from json import dumps
+    from medsr.evaluate.challenge import ALL_ARMS, ChallengePlan
+    from medsr.evaluate.challenge_files import ChallengeRequest, challenge_files
 
-    from medsr.evaluate.challenge import ChallengePlan, challenge_folders, challenge_record
-    from medsr.evaluate.challenge_tables import challenge_markdown
-    from medsr.resources import write_bytes
-
-    plan = ChallengePlan(places=places, slices=slices)
-    result = challenge_folders(
-        folders, plan=plan, only=tuple(only or ()), skip=tuple(skip or ()), log=lambda line: say(line, quiet=quiet)
+    chosen = tuple(arms.split(",")) if arms else ALL_ARMS
+    request = ChallengeRequest(
+        given=tuple(given),
+        plan=ChallengePlan(places=places, slices=slices, arms=chosen),
+        output=output,
+        evidence=evidence,
+        references=references,
+        only=tuple(only or ()),
+        skip=tuple(skip or ()),
+        command=command_typed(),
     )
-    record = challenge_record(result, plan)
-    source = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
-    text = challenge_markdown(result, source=source, command=command_typed())
-    if output:
-        write_bytes(output, (text + "\n").encode())
-        write_bytes(output.with_suffix(".json"), (dumps(record, indent=1) + "\n").encode())
+    text, record = challenge_files(request, log=lambda line: say(line, quiet=quiet))
     if json:
         write_json(record)
     elif not output:

@@ -16,6 +16,7 @@ import typer
 from medsr.errors import MedsrError
 
 __all__ = [
+    "EXIT_BATCH",
     "EXIT_HELD",
     "EXIT_INTERNAL",
     "EXIT_INTERRUPTED",
@@ -23,13 +24,14 @@ __all__ = [
     "EXIT_REJECTED",
     "command_typed",
     "progress_bar",
+    "progress_words",
     "say",
     "say_error",
     "set_verbosity",
     "write_json",
 ]
 
-EXIT_INTERNAL, EXIT_HELD, EXIT_REJECTED, EXIT_INTERRUPTED = 1, 3, 4, 130
+EXIT_INTERNAL, EXIT_HELD, EXIT_REJECTED, EXIT_BATCH, EXIT_INTERRUPTED = 1, 3, 4, 6, 130
 
 EXIT_OF_WORD: Mapping[str, int] = {
     "released": 0,
@@ -90,6 +92,30 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Tick]:
         yield _lines(title)
 
 
+@contextmanager
+def progress_words(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
+    """As :func:`progress_bar`, for work that has more to say: a function of (done, total, words)."""
+    if quiet or not sys.stderr.isatty():
+        words = [""]
+        tick = _silent if quiet else _lines(title, words)
+
+        def line(done: int, total: int, text: str) -> None:
+            words[0] = f", {text}"
+            tick(done, total)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total, text: progress.update(
+            task, completed=done, total=total, description=f"{title}: {text}"
+        )
+
+
 def _silent(done: int, total: int) -> None:
     """No progress is shown."""
 
@@ -105,7 +131,7 @@ def _bar(title: str) -> Iterator[Tick]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _lines(title: str) -> Tick:
+def _lines(title: str, words: list[str] | None = None) -> Tick:
     started = time.monotonic()
     last = [started]
 
@@ -115,7 +141,7 @@ def _lines(title: str) -> Tick:
             return
         last[0] = now
         remaining = (now - started) / max(done, 1) * (total - done)
-        typer.echo(f"{title}: {done}/{total}, about {remaining:.0f} s left", err=True)
+        typer.echo(f"{title}: {done}/{total}, about {remaining:.0f} s left{words[0] if words else ''}", err=True)
 
     return tick
 

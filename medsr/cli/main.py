@@ -15,6 +15,9 @@ from medsr import __version__
 from medsr.cli import (
     audit,
     backup,
+    batch,
+    bids_app,
+    calibrate,
     challenge,
     degrade,
     demo,
@@ -33,7 +36,7 @@ from medsr.cli import (
 from medsr.cli.console import EXIT_INTERNAL, EXIT_INTERRUPTED, say_error
 from medsr.errors import MedsrError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "bids_main", "main"]
 
 app = typer.Typer(
     name="medsr",
@@ -53,7 +56,11 @@ app.command(name="train", epilog="Example: medsr train mr-inplane --data scans/ 
 app.command(name="evaluate", epilog="Example: medsr evaluate scans/ --level 'MR denoise' -o evaluation.md")(
     evaluate.evaluate
 )
-app.command(name="challenge", epilog="Example: medsr challenge scans/ -o challenge.md")(challenge.challenge)
+app.command(name="batch", epilog="Example: medsr batch scans/ restored/ --task denoise --workers 4")(batch.batch)
+app.command(name="challenge", epilog="Example: medsr challenge mr-inplane scans/ -o challenge.md")(challenge.challenge)
+app.command(name="calibrate", epilog="Example: medsr calibrate calib/mri --fold-a train/mri -o validation/calibration")(
+    calibrate.calibrate
+)
 app.command(name="info", epilog="Example: medsr info scan.nii.gz")(info.info)
 app.command(
     name="release", epilog='Example: medsr release out --reader "A. Reader" --reason "compared with the input"'
@@ -76,8 +83,29 @@ def _version(
         raise typer.Exit
 
 
+bids = typer.Typer(
+    name="medsr-bids",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+bids.command(epilog="Example: medsr-bids dataset/ derivatives/medsr participant --participant-label 01")(
+    bids_app.bids_app
+)
+
+
 def main() -> None:
-    """Run the command line; the one place where an error becomes an exit code."""
+    """Run the command line."""
+    _run(app)
+
+
+def bids_main() -> None:
+    """Run the BIDS App."""
+    _run(bids)
+
+
+def _run(app: typer.Typer) -> None:
+    """The one place where an error becomes an exit code."""
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(logging.NullHandler())
     try:

@@ -27,10 +27,14 @@ __all__ = [
     "PolicyOption",
     "Precision",
     "Quiet",
+    "RunnerChoice",
+    "Second",
     "TaskChoice",
     "Verbose",
+    "key_values",
     "modality_of",
     "noise_value",
+    "shard_of",
     "slice_numbers",
 ]
 
@@ -83,6 +87,14 @@ class ContainerChoice(StrEnum):
     dicom = "dicom"
 
 
+class RunnerChoice(StrEnum):
+    """What runs the workers of a batch."""
+
+    local = "local"
+    dask = "dask"
+    slurm = "slurm"
+
+
 Input = Annotated[Path, typer.Argument(help="NIfTI file, or DICOM folder, zip or file.", show_default=False)]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
@@ -92,6 +104,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier
 ModalityOption = Annotated[ModalityChoice, typer.Option("--modality", help="What the values are.")]
 OperatorOption = Annotated[
     Path | None, typer.Option("--operator", help="Sidecar with the degradation operator, instead of INPUT's own.")
+]
+Second = Annotated[
+    Path | None,
+    typer.Option("--second", help="A second scan of the same patient, registered, of independent noise: it judges."),
 ]
 PolicyOption = Annotated[str, typer.Option("--policy", help="Gate policy: research, clinical, or a site's own.")]
 NoiseOption = Annotated[
@@ -136,3 +152,31 @@ def slice_numbers(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError("restore.slices", f"mask {text[:40]!r} is no list of slice numbers") from error
+
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """(i, n) of ``"i/n"``.
+
+    Raises
+    ------
+    UsageError : ``batch.shard``, if that is no part of a whole.
+    """
+    if text is None:
+        return None
+    first, _, second = text.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise UsageError("batch.shard", f"shard {text[:20]!r} is not I/N with I from 1 to N")
+    return int(first), int(second)
+
+
+def key_values(texts: list[str] | None) -> dict[str, str]:
+    """Names and values of ``name=value`` texts.
+
+    Raises
+    ------
+    UsageError : ``batch.slurm``, if one has no name.
+    """
+    pairs = [text.partition("=") for text in texts or []]
+    if any(not name or not sign for name, sign, _ in pairs):
+        raise UsageError("batch.slurm", "an argument of --slurm is not NAME=VALUE")
+    return {name: value for name, _, value in pairs}

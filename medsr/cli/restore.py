@@ -26,6 +26,7 @@ from medsr.cli.options import (
     Precision,
     PrecisionChoice,
     Quiet,
+    Second,
     TaskChoice,
     Verbose,
     modality_of,
@@ -63,6 +64,16 @@ def restore(
     device: Device = DeviceChoice.auto,
     precision: Precision = PrecisionChoice.auto,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network.")] = None,
+    second: Second = None,
+    probe: Annotated[
+        bool | None,
+        typer.Option(
+            "--probe/--no-probe",
+            help="Plant discs into at most eight slices and restore those again, to tell the smallest lesion kept. "
+            "By default where the policy requires it; without it such a result waits for a reader.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -96,6 +107,8 @@ def restore(
             device=device.value,
             precision=precision.value,
             threads=threads,
+            second=second,
+            probe=probe,
             overwrite=overwrite,
             progress=tick,
         )

@@ -26,7 +26,10 @@ def train(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train a bundle; run again after an interruption, it goes on from its last checkpoint."""
+    """Train a bundle; run again after an interruption, it goes on from its last checkpoint.
+
+    The defaults of a GAN end or a bridge are fitted on the recipe's held-out subjects when it ends.
+    """
     set_verbosity(verbose=verbose)
     from medsr.models.bundle import load_bundle
     from medsr.train.train import recipe_named
@@ -47,4 +50,20 @@ def train(
         report=report,
         log=lambda line: say(line, quiet=quiet),
     )
+    if load_bundle(folder).regressor is not None:
+        _tune(folder, data, quiet=quiet)
     say(f"bundle: {folder}", quiet=quiet)
+
+
+def _tune(folder: Path, data: Path, *, quiet: bool) -> None:
+    """Fit the defaults; say so where nobody was held out or the regressor is not installed."""
+    from medsr.errors import UsageError
+    from medsr.evaluate.fitting import tune_bundle
+    from medsr.models.bundle import load_bundle
+
+    try:
+        tune_bundle(load_bundle(folder), [data], log=lambda line: say(line, quiet=quiet))
+    except UsageError as error:
+        if error.code not in ("models.held_out", "bundle.regressor"):
+            raise
+        say(f"defaults are not fitted, {error.fact}: `medsr models tune {folder.name}` does it", quiet=quiet)

@@ -34,6 +34,12 @@ def validate(
     modality: ModalityOption = ModalityChoice.auto,
     noise: NoiseOption = "auto",
     operator: OperatorOption = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="An image that counts as true: it can hold, never release.")
+    ] = None,
+    second: Annotated[
+        Path | None, typer.Option("--second", help="Another scan of the same patient, of independent noise.")
+    ] = None,
     policy: PolicyOption = "research",
     overwrite: Overwrite = False,
     json: Json = False,
@@ -54,6 +60,8 @@ def validate(
         modality=modality_of(modality),
         noise=noise_value(noise),
         operator=operator,
+        reference=reference,
+        second=second,
         policy=policy,
         overwrite=overwrite,
     )

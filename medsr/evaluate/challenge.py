@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from medsr.errors import MedsrError
 from medsr.evaluate.cases import slab
+from medsr.evaluate.challenge_album import Album
+from medsr.evaluate.challenge_arms import OTHER_ARMS, Trial, run_arm
 from medsr.evaluate.levels import LEVELS, Level
 from medsr.evaluate.scans import read_folder
 from medsr.io.encoding import as_stored
@@ -37,12 +42,14 @@ from medsr.validation.judge import judge
 from medsr.validation.residual import Measurement
 from medsr.volume import Volume
 
-__all__ = ["Challenge", "ChallengePlan", "challenge_folders", "challenge_record", "challenge_scan"]
+__all__ = ["ALL_ARMS", "Challenge", "ChallengePlan", "challenge_folders", "challenge_record", "challenge_scan"]
 
 Log = Callable[[str], None]
 
 DENOISE_LEVELS = tuple(level for level in LEVELS if level.task == "denoise")
 ARMS: tuple[Arm, ...] = ("insertion", "omission")
+ALL_ARMS = (*ARMS, "clean", *OTHER_ARMS)
+"""Every arm by name, in the order of running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +58,12 @@ class ChallengePlan:
 
     Parameters
     ----------
-    levels : degradations; denoising alone so far.
+    levels : degradations of insertion, omission and clean twins: denoising.
     dprimes : detectability of the lesions in the degraded scan.
     diameter : of the lesions, in pixels.
     places : lesions a modality, level, arm and d', shared among its scans.
     slices : of the middle of each scan.
+    arms : of :data:`ALL_ARMS`; insertion and omission need the clean twins, which are always made.
     """
 
     levels: tuple[Level, ...] = DENOISE_LEVELS
@@ -63,16 +71,23 @@ class ChallengePlan:
     diameter: float = 8.0
     places: int = 50
     slices: int = 4
+    arms: tuple[str, ...] = ALL_ARMS
 
 
 @dataclass(slots=True)
 class Challenge:
-    """All outcomes and clean twins, and the scans that were left out with the reason."""
+    """All outcomes, clean twins and trials of other arms, and the scans that were left out with the reason.
+
+    judged : modality, pixels and CPU seconds of judgements of clean twins; album : the worst places.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     twins: list[Twin] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     bundles: dict[str, str] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    judged: list[tuple[str, int, float]] = field(default_factory=list)
+    album: Album = field(default_factory=Album)
 
 
 def challenge_folders(
@@ -81,16 +96,18 @@ def challenge_folders(
     plan: ChallengePlan,
     only: tuple[str, ...] = (),
     skip: tuple[str, ...] = (),
+    bundles: Sequence[Bundle] = (),
     log: Log,
 ) -> Challenge:
-    """Challenge the installed bundles on every scan of some folders that lies in their domain.
+    """Challenge bundles on every scan of some folders that lies in their domain.
 
     Parameters
     ----------
     only, skip : beginnings of scan names to take alone, to leave out.
+    bundles : one a modality; the installed regressors by default.
     """
     result = Challenge()
-    scans = list(_scans(folders, only=only, skip=skip, result=result))
+    scans = list(_scans(folders, only=only, skip=skip, bundles=bundles, result=result))
     for line in result.left_out:
         log(f"left out {line}")
     by_modality = {name: [scan for scan in scans if scan[1].modality == name] for name in ("MR", "CT")}
@@ -98,9 +115,12 @@ def challenge_folders(
         shares = _shares(plan.places, len(chosen))
         for (name, volume, subject, bundle), places in zip(chosen, shares, strict=True):
             result.bundles[modality] = f"{bundle.name} {bundle.version} {bundle.sha256[:12]}"
-            for level in plan.levels:
+            _other_arms(name, volume, subject, max(1, places), plan=plan, bundle=bundle, result=result, log=log)
+            for level in plan.levels if set(plan.arms) & {*ARMS, "clean"} else ():
                 if level.modality == modality:
-                    outcomes, twin = challenge_scan(name, volume, subject, level, places, plan=plan, bundle=bundle)
+                    outcomes, twin = challenge_scan(
+                        name, volume, subject, level, places, plan=plan, bundle=bundle, result=result
+                    )
                     result.outcomes += outcomes
                     result.twins.append(twin)
                     hits = sum(item.found for item in outcomes)
@@ -109,17 +129,53 @@ def challenge_folders(
     return result
 
 
+def _other_arms(
+    name: str,
+    volume: Volume,
+    subject: str,
+    places: int,
+    *,
+    plan: ChallengePlan,
+    bundle: Bundle,
+    result: Challenge,
+    log: Log,
+) -> None:
+    for arm in (arm for arm in plan.arms if arm in OTHER_ARMS):
+        try:
+            trials = run_arm(arm, name, _middle(volume, plan.slices), subject, bundle=bundle, places=places)
+        except MedsrError as error:
+            result.left_out.append(f"{name}, arm {arm}: {error.code}")
+            continue
+        result.trials += trials
+        log(f"{name}, arm {arm}: right in {sum(trial.right for trial in trials)} of {len(trials)}")
+
+
 def challenge_scan(
-    name: str, volume: Volume, subject: str, level: Level, places: int, *, plan: ChallengePlan, bundle: Bundle
+    name: str,
+    volume: Volume,
+    subject: str,
+    level: Level,
+    places: int,
+    *,
+    plan: ChallengePlan,
+    bundle: Bundle,
+    result: Challenge | None = None,
 ) -> tuple[list[Outcome], Twin]:
     """One scan at one level: a clean twin, and every arm at every d' on a second, independent draw of the noise."""
     reference = _middle(volume, plan.slices)
     untouched = _restored(reference, level, _seed(subject, level, "clean"), bundle)
-    twin = _twin(judge(untouched), untouched, name=name, subject=subject, level=level)
+    kept = result if result is not None else Challenge()
+    started = time.process_time()
+    judgement = judge(untouched)
+    kept.judged.append((volume.modality, untouched.measured.values.size, time.process_time() - started))
+    twin = _twin(judgement, untouched, name=name, subject=subject, level=level)
+    _show_accused(kept.album, f"{name}, {level.name}", judgement, untouched)
+    if not set(plan.arms) & set(ARMS):
+        return [], twin
     clean = _restored(reference, level, _seed(subject, level, "planted"), bundle)
     noise = _noise(reference, clean)
     outcomes: list[Outcome] = []
-    for arm in ARMS:
+    for arm in (arm for arm in ARMS if arm in plan.arms):
         for dprime in plan.dprimes:
             seed = _seed(subject, level, f"{arm} {dprime:g}")
             lesions = _lesions(clean, noise, places, arm, dprime, plan.diameter, seed)
@@ -132,7 +188,21 @@ def challenge_scan(
                         1 if lesion.contrast > 0 else -1, found(lesion, findings, candidate))
                 for lesion in lesions
             ]  # fmt: skip
+            for lesion, outcome in zip(lesions, outcomes[-len(lesions) :], strict=True):
+                if not outcome.found:
+                    title = f"{name}, {level.name}: {arm} of d' {dprime:g} not found"
+                    kept.album.offer(dprime, title, candidate, lesion.slice_index, lesion.place)
     return outcomes, twin
+
+
+def _show_accused(album: Album, what: str, judgement: Judgement, made: Restoration) -> None:
+    """Findings on a clean twin are false; the strongest are shown."""
+    axis = made.geometry.slice_axis
+    for finding in judgement.findings:
+        middle = [(low + high) // 2 for low, high in zip(*finding.box_voxel, strict=True)]
+        row, column = (middle[a] for a in made.geometry.in_plane_axes)
+        title = f"{what}: clean, {finding.type} d' {finding.dprime:.1f}"
+        album.offer(finding.dprime, title, made, min(middle[axis], made.geometry.shape[axis] - 1), (row, column))
 
 
 def challenge_record(challenge: Challenge, plan: ChallengePlan) -> dict[str, object]:
@@ -142,20 +212,33 @@ def challenge_record(challenge: Challenge, plan: ChallengePlan) -> dict[str, obj
         "plan": {**asdict(plan), "levels": [level.name for level in plan.levels]},
         "outcomes": [asdict(item) for item in challenge.outcomes],
         "twins": [asdict(item) for item in challenge.twins],
+        "trials": [{name: _json(value) for name, value in asdict(item).items()} for item in challenge.trials],
         "left_out": challenge.left_out,
     }
 
 
+def _json(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 def _scans(
-    folders: Sequence[Path], *, only: tuple[str, ...], skip: tuple[str, ...], result: Challenge
+    folders: Sequence[Path],
+    *,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    bundles: Sequence[Bundle],
+    result: Challenge,
 ) -> Iterator[tuple[str, Volume, str, Bundle]]:
     for folder in folders:
         scans, refused = read_folder(folder)
         result.left_out += [f"{entry.name}: {entry.code}" for entry in refused]
         for scan in scans:
-            bundle = find_bundle(scan.volume.modality, task="denoise")
+            named = [item for item in bundles if item.modality == scan.volume.modality]
+            bundle = named[0] if named else find_bundle(scan.volume.modality, task="denoise")
             if (only and not scan.name.startswith(only)) or (skip and scan.name.startswith(skip)):
                 reason = "not asked for"
+            elif bundles and not named:
+                reason = "no bundle of this modality is challenged"
             elif scan.role != "domain":
                 reason = scan.note or f"stands apart as {scan.role}"
             else:
@@ -193,7 +276,7 @@ def _restored(reference: Volume, level: Level, seed: int, bundle: Bundle) -> Res
     """A degraded and restored scan with the values that would be written."""
     request = DegradeRequest(level.task, scale=level.scale, noise=level.noise, dose=level.dose, seed=seed)
     measured = degrade(reference, request)
-    result = restore(measured, RestoreRequest(level.task, scale=level.scale), bundle=bundle)
+    result = restore(measured, RestoreRequest(level.task, scale=level.scale, method=bundle.method), bundle=bundle)
     return replace(result, image=_written(result.image, result))
 
 

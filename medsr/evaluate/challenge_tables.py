@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from medsr.evaluate.challenge import Challenge
+from medsr.evaluate.challenge_goals import shares_table
 from medsr.evaluate.tables import provenance_line
 from medsr.validation.challenge import Outcome, Twin
 from medsr.validation.intervals import clopper_pearson, cluster_bootstrap, poisson_interval
@@ -19,6 +20,8 @@ def challenge_markdown(challenge: Challenge, *, source: str, command: str) -> st
     lines += ["", "## Lesions found at their place with the right sign", "", *_found_table(challenge.outcomes)]
     lines += ["", "## Findings on clean twins", "", *_twin_table(challenge.twins)]
     lines += ["", "## By scan", "", *_scan_table(challenge)]
+    if challenge.trials:
+        lines += ["", "## Other arms", "", *shares_table(challenge.trials)]
     if challenge.left_out:
         lines += ["", "## Left out", "", *[f"- {line}" for line in challenge.left_out]]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from medsr.evaluate.evaluate import Earlier, Evaluation, EvaluationRequest, eval
 from medsr.evaluate.figure import figure_svg
 from medsr.evaluate.judge import Row
 from medsr.evaluate.levels import levels_named
-from medsr.evaluate.methods import MethodChoice, PeerChoice
+from medsr.evaluate.methods import BEST_NLM, UNTUNED, MethodChoice, PeerChoice
 from medsr.evaluate.peers.settings import default_file, load_settings, toml_text
 from medsr.evaluate.tables import document, markdown, provenance_line
 from medsr.evaluate.tune import tune_folders
@@ -76,22 +76,27 @@ def evaluate_files(request: EvaluateRequest, *, log: Log) -> tuple[str, dict[str
 
 
 def earlier_run(path: Path, wanted: EvaluationRequest) -> Earlier:
-    """What an earlier run left in its JSON document, where the same pixels were judged.
+    """What an earlier run left in its JSON document.
 
-    A bundle's figures count only if the bundle installed today has the same weights, a peer's only at its setting.
+    A bundle's figures count only if the very same bundle is installed today, a peer's only at its setting of today.
     """
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if (record.get("slices"), record.get("window")) != (wanted.slices, wanted.window):
-        return Earlier({})
-    installed = {"", *(bundle.sha256[:12] for bundle in catalogue.installed())}
+    installed = {bundle.sha256[:12] for bundle in catalogue.installed()}
     groups: dict[tuple[str, str], dict[str, Row]] = {}
-    for entry in record["rows"]:
+    for entry in record.get("rows", []):
         row = Row(**entry)
-        tuned = wanted.choice.settings.get((row.level, row.method))
-        if row.bundle in installed and (tuned is None or tuned.words() == row.setting):
+        if row.bundle in installed or (not row.bundle and _as_set(row, wanted.choice)):
             groups.setdefault((row.case, row.level), {})[row.method] = row
     draws = [DrawRow(**entry) for entry in record.get("draws", [])]
-    return Earlier(groups, [row for row in draws if row.bundle in installed])
+    return Earlier(groups, [row for row in draws if row.bundle in {"", *installed}])
+
+
+def _as_set(row: Row, choice: MethodChoice) -> bool:
+    """True if a peer's row stands at today's setting; where nothing was tuned it says so, or has no setting."""
+    if row.method == BEST_NLM or not row.setting:
+        return True
+    tuned = choice.settings.get((row.level, row.method))
+    return row.setting.endswith(UNTUNED) if tuned is None else row.setting == tuned.words()
 
 
 def tune_file(request: EvaluateRequest, *, log: Log) -> str:

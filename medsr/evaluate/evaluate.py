@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medsr.errors import MedsrError
+from medsr.evaluate.basis import basis_of
 from medsr.evaluate.cases import Case, cases_of, real_pair
 from medsr.evaluate.draws import DrawRow, draw_rows
 from medsr.evaluate.judge import Judge, Row
@@ -63,7 +64,10 @@ class EvaluationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What an earlier run left: rows by method of (scan, level), and draws."""
+    """What an earlier run left: rows by method of (scan, level), and draws.
+
+    Rows that no longer rest on what they rested on are run again, see :mod:`medsr.evaluate.basis`.
+    """
 
     rows: Mapping[tuple[str, str], Mapping[str, Row]]
     draws: Sequence[DrawRow] = ()
@@ -81,7 +85,8 @@ def evaluate(
     Parameters
     ----------
     done : what an earlier run left; it is not run again, and methods that are not asked for keep their rows.
-    keep : called with what there is after each case, so that a long run can be taken up again.
+    keep : called after each case with what there is, and what `done` holds of the cases to come, so that a long run
+        can be taken up again.
 
     Raises
     ------
@@ -93,13 +98,14 @@ def evaluate(
     found = Evaluation(source, request.slices, [], window=request.window, refused=refused)
     plans = {level.name: planned(level, request.choice, log=said.setdefault) for level in request.levels}
     plans[REAL_LOW_DOSE] = planned(_low_dose_level(), request.choice, log=said.setdefault)
+    ahead = {key: list(rows.values()) for key, rows in done.rows.items()} if done else {}
     for scan in scans:
         for level in _levels_of(scan, request):
-            have = dict(done.rows.get((scan.name, level.name), {})) if done else {}
+            have = ahead.pop((scan.name, level.name), [])
             rows = _case_rows(scan, level, plans[level.name], have, request, scans, log=log)
             found.rows.extend(rows)
             if keep and rows:
-                keep(found)
+                keep(replace(found, rows=[*found.rows, *(row for later in ahead.values() for row in later)]))
     found.repeats.extend(repeat_rows(scans, slices=request.slices, log=log))
     earlier = done.draws if done else ()
     found.draws.extend(_draws(scans, request, earlier, log=log) if request.draws else earlier)
@@ -153,14 +159,21 @@ def _case_rows(
     scan: EvaluationScan,
     level: Level,
     names: list[str],
-    have: dict[str, Row],
+    earlier: list[Row],
     request: EvaluationRequest,
     scans: list[EvaluationScan],
     *,
     log: Log,
 ) -> list[Row]:
-    """Rows of one scan at one level, bundles last; methods that `have` holds are not run again."""
-    missing = [name for name in names if name not in have]
+    """Rows of one scan at one level, bundles last; what stands in `earlier` on the same basis is not run again."""
+    partner = next((other for other in scans if other.name == scan.partner), None)
+    basis = basis_of(scan, level, slices=request.slices, window=request.window, partner=partner)
+    have = {
+        row.method: replace(row, role=scan.role, scanner=scan.seen)
+        for row in earlier
+        if row.basis == (basis.bundles if row.bundle else basis.peers)
+    }
+    kept, missing = len(have), [name for name in names if name not in have]
     if missing:
         case = _case(scan, level, request, scans)
         if case is None:
@@ -168,10 +181,12 @@ def _case_rows(
         judge, problem = Judge(case), Problem.of(case)
         for name in missing:
             try:
-                have[name] = method_row(name, case, judge, problem, request.choice)
+                row = method_row(name, case, judge, problem, request.choice)
+                have[name] = replace(row, basis=basis.bundles if row.bundle else basis.peers)
             except MedsrError as error:
                 log(f"{name} failed on {scan.name} at {level.name}: {error}")
-        log(f"{scan.name}, {level.name}: " + ", ".join(f"{n} {have[n].score:.2f}" for n in missing if n in have))
+        scores = ", ".join(f"{name} {have[name].score:.2f}" for name in missing if name in have)
+        log(f"{scan.name}, {level.name}: {scores}; {kept} rows kept")
     order = dict.fromkeys([*(name for name in have if not have[name].bundle), *names])
     return [have[name] for name in order if name in have]
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from medsr.evaluate.cases import Case, stack_of
-from medsr.evaluate.haarpsi import haarpsi
 from medsr.evaluate.levels import REAL_LOW_DOSE
 from medsr.evaluate.metrics import (
     CT_NOISE_CORRELATION,
@@ -28,6 +27,7 @@ from medsr.evaluate.metrics import (
 from medsr.evaluate.resources import Used
 from medsr.physics.estimate import estimate_noise
 from medsr.restore.intensity import percentile_of_positive
+from medsr.validation.haarpsi import haarpsi
 
 __all__ = ["Judge", "Row", "Spread", "row_record"]
 
@@ -45,7 +45,8 @@ class Row:
     score is what tables compare (the level's metric); worst_slice the worst score of any judged slice; error the
     RMSE in the mask and bias the flat bias, in HU (CT) or % of q (MR); gradient is noise-corrected; the spread
     fields are None where the method draws no samples; seconds of CPU and peak memory are of the method alone; bundle
-    is the start of the weights' hash, empty for peers.
+    is the start of the bundle's hash, empty for peers; basis says what the figures rest on beside bundle and setting
+    (see :mod:`medsr.evaluate.basis`).
     """
 
     case: str
@@ -68,6 +69,7 @@ class Row:
     spread_ratio: float | None = None
     spread_rank: float | None = None
     gradient_rank: float | None = None
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,17 @@ from medsr.models.bundle import Bundle, find_bundle
 from medsr.restore.request import Method, RestoreRequest
 from medsr.restore.restore import restore
 
-__all__ = ["BEST_NLM", "METHODS", "MethodChoice", "PeerChoice", "bundle_for", "method_row", "peers_for", "planned"]
+__all__ = [
+    "BEST_NLM",
+    "METHODS",
+    "UNTUNED",
+    "MethodChoice",
+    "PeerChoice",
+    "bundle_for",
+    "method_row",
+    "peers_for",
+    "planned",
+]
 
 Array = npt.NDArray[np.float32]
 PeerChoice = Literal["none", "fast", "all"]
@@ -32,6 +42,9 @@ Log = Callable[[str], None]
 
 BEST_NLM = "NLM 3-D, best for this scan"
 """Non-local means at the setting that the reference itself chooses, scan by scan: stricter than any tuning."""
+
+UNTUNED = ", untuned"
+"""After the words of a setting that nobody tuned."""
 
 _BLENDS_CT = (0.1, 0.25, 0.4)
 
@@ -105,7 +118,7 @@ def _peer_row(peer: Peer, case: Case, judge: Judge, problem: Problem, choice: Me
     setting, tuned = setting_for(peer, case.level.name, choice.settings, problem=problem)
     image, used = measured(lambda: peer.run(problem, setting.strength))
     free = len(peer.strengths) > 1 or peer.denoises
-    words = setting.words() + ("" if tuned else ", untuned") if free else ""
+    words = setting.words() + ("" if tuned else UNTUNED) if free else ""
     return judge.row(peer.name, finished(image, problem, setting), used, setting=words)
 
 

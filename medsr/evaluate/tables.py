@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medsr import __version__
-from medsr.evaluate.bars import bars
+from medsr.evaluate.bars import INPUTS, bars
 from medsr.evaluate.compare import Comparison, by_subject, compare, ours
 from medsr.evaluate.evaluate import Evaluation
 from medsr.evaluate.judge import Row, row_record
@@ -34,7 +34,6 @@ windows; gradient energy over that of the reference without its noise (1 is as s
 seconds a slice; peak memory of the process. Intervals: none below 6 subjects, where every difference is printed;
 paired t from 6; bootstrap over subjects from 15. An asterisk marks a scan on which a bundle lost to its input. Peers
 run at settings tuned on training scans (validation/evaluation/peers.toml)."""
-_INPUTS = ("input", "A+ y", "linear")
 
 
 def markdown(evaluation: Evaluation, *, command: str) -> str:
@@ -164,7 +163,7 @@ def _scan_table(rows: Sequence[Row]) -> list[str]:
     for case, level in dict.fromkeys((row.case, row.level) for row in rows):
         found = {row.method: row for row in rows if (row.case, row.level) == (case, level)}
         first = next(iter(found.values()))
-        base = next((found[name].score for name in _INPUTS if name in found), None)
+        base = next((found[name].score for name in INPUTS if name in found), None)
         cells = []
         for method in methods:
             row = found.get(method)
@@ -205,15 +204,13 @@ def _summary(rows: Sequence[Row]) -> list[str]:
                 (mine.case, _better(level, mine.score, base.score))
                 for mine in chosen
                 for base in chosen
-                if mine.method == name and base.case == mine.case and base.method in _INPUTS
+                if mine.method == name and base.case == mine.case and base.method in INPUTS
             ]
             losers = [case for case, better in pairs if not better]
             words = f"{len(pairs) - len(losers)} of {len(pairs)} scans" + (
                 f", not {', '.join(losers)}" if losers else ""
             )
-            peers = [
-                found for found in _comparisons(chosen, level) if found.ours == name and found.other not in _INPUTS
-            ]
+            peers = [found for found in _comparisons(chosen, level) if found.ours == name and found.other not in INPUTS]
             if not peers:
                 lines.append(f"| {level} | {name} | {words} | | | |")
                 continue
@@ -226,14 +223,22 @@ def _summary(rows: Sequence[Row]) -> list[str]:
 
 def _bars(rows: Sequence[Row]) -> list[str]:
     found = bars(rows)
-    if not found:
-        return []
-    lines = ["| level | promised | reached | kept | n |", "|---" * 5 + "|"]
-    lines += [
-        f"| {bar.level} | {bar.promise} | {bar.figure} | {'yes' if bar.kept else 'NO'} | {bar.subjects} |"
-        for bar in found
-    ]
-    return [*lines, ""]
+    lines = []
+    for title, chosen in (
+        ("Bars of this version", [bar for bar in found if bar.first]),
+        ("Aims beyond them", [bar for bar in found if not bar.first]),
+    ):
+        if chosen:
+            met = sum(bar.met for bar in chosen)
+            lines += [f"## {title}: {met} of {len(chosen)} met", ""]
+            lines += ["| level | bundle | promised | reached | | n |", "|---" * 6 + "|"]
+            lines += [
+                f"| {bar.level} | {bar.bundle} | {bar.promise} | {bar.figure} | {'met' if bar.met else 'MISSED'} "
+                f"| {bar.subjects} |"
+                for bar in chosen
+            ]
+            lines.append("")
+    return lines
 
 
 def _repeats(evaluation: Evaluation) -> list[str]:

@@ -17,7 +17,7 @@ from medsr.io.text import shown
 from medsr.remedies import REMEDIES
 from medsr.volume import Volume
 
-__all__ = ["Description", "describe"]
+__all__ = ["Description", "describe", "stacks_of"]
 
 _COLUMNS = ("pick", "modality", "slices", "matrix", "spacing mm", "thickness mm", "description", "verdict")
 
@@ -74,6 +74,17 @@ def describe(path: Path, *, pick: str | None = None) -> Description:
     except MedsrError as error:
         facts = _refused(error)
     return Description(name, facts, stacks, survey.skipped)
+
+
+def stacks_of(path: Path) -> list[str]:
+    """What ``pick`` takes for each stack of a DICOM folder, file or zip: its number.
+
+    Raises
+    ------
+    UsageError, Refusal : if nothing can be surveyed.
+    """
+    files, name = files_of(path)
+    return [str(stack.number) for stack in _survey(files, name).stacks]
 
 
 def _survey(files: Sequence[Path], name: str) -> SurveyRecord:

@@ -18,7 +18,7 @@ from medsr.io.text import shown
 from medsr.settings import settings
 from medsr.volume import Acquisition, Geometry, Volume
 
-__all__ = ["files_of", "is_nifti", "read", "volume_of"]
+__all__ = ["files_of", "is_dicom_file", "is_nifti", "read", "volume_of"]
 
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _OTHER_FORMATS = (".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".img", ".hdr", ".png", ".jpg", ".tif", ".tiff")
@@ -50,6 +50,15 @@ def read(path: Path | Sequence[Path], *, modality: str = "auto", pick: str | Non
 def is_nifti(path: Path) -> bool:
     """True for a file that is called .nii or .nii.gz."""
     return path.name.lower().endswith(_NIFTI_SUFFIXES)
+
+
+def is_dicom_file(path: Path) -> bool:
+    """True for a file with the DICOM preamble (PS3.10, section 7.1); it is not parsed."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def files_of(path: Path | Sequence[Path]) -> tuple[list[Path], str]:

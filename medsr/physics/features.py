@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from medsr.physics.estimate import estimate_noise
+from medsr.physics.estimate import NoiseEstimate, estimate_noise
 from medsr.physics.support import spectral_edges
 from medsr.volume import Volume
 
@@ -38,8 +38,8 @@ _BAND = (0.25, 0.9)
 _BINS = 24
 
 
-def domain_features(volume: Volume) -> dict[str, float]:
-    """Features of a scan, over at most eight slices of its inner part.
+def domain_features(volume: Volume, *, estimate: NoiseEstimate | None = None) -> dict[str, float]:
+    """Features of a scan, over at most eight slices of its inner part; `estimate` is its noise, if it is known.
 
     noise is in % of the 99.9th percentile for MR, in HU for CT; spectral_slope the exponent of radial power between
     0.25 and 0.9 Nyquist; spectral_edge the share of Nyquist that holds signal; the histogram's spread and skew are
@@ -48,13 +48,13 @@ def domain_features(volume: Volume) -> dict[str, float]:
     axis = volume.geometry.slice_axis
     count = volume.geometry.shape[axis]
     inner = np.linspace(count // 10, count - 1 - count // 10, min(count, _MOST_SLICES)).round().astype(int)
-    stack = np.moveaxis(np.take(volume.values, np.unique(inner), axis), axis, 0).astype(np.float32)
+    stack = np.moveaxis(volume.values, axis, 0)[np.unique(inner)].astype(np.float32)
     first, second = volume.geometry.in_plane_axes
     spacing = volume.geometry.spacing_mm
     floor, unit = _scale(volume, stack)
     foreground = stack[stack > floor]
     middle, spread, skew = _histogram(foreground if foreground.size else stack.ravel(), volume)
-    estimate = estimate_noise(volume)
+    estimate = estimate or estimate_noise(volume)
     sigma = estimate.sigma if estimate.tissue is None else estimate.tissue
     values = (
         math.sqrt(spacing[first] * spacing[second]),

@@ -14,7 +14,7 @@ from medsr.pipeline.degrade import DegradeRequest, degrade, write_degraded
 from medsr.pipeline.walk import Result, read_with_operator, restore_volume, validate_volume
 from medsr.records import Task, Word
 from medsr.restore.request import DEFAULT_SAMPLES, Method, RestoreRequest
-from medsr.volume import Modality
+from medsr.volume import Modality, Volume
 
 __all__ = ["Summary", "degrade_file", "restore_file", "validate_files"]
 
@@ -69,10 +69,12 @@ def restore_file(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    second: Path | None = None,
+    probe: bool | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Read, restore, judge and publish one scan into `output`."""
+    """Read, restore, judge and publish one scan into `output`; `second` is an independent scan that judges alone."""
     request = RestoreRequest(
         cast("Task", task),
         scale=scale,
@@ -90,7 +92,10 @@ def restore_file(
     volume = read_with_operator(
         scan, modality=_modality(modality), operator=operator, pick=pick, gaps=request.task == "inpaint"
     )
-    result = restore_volume(volume, request, policy=policy, container=container, progress=progress)
+    other = read(second, modality=volume.modality) if second is not None else None
+    result = restore_volume(
+        volume, request, policy=policy, container=container, second=other, probe=probe, progress=progress
+    )
     return _published(result, output, overwrite=overwrite)
 
 
@@ -102,13 +107,19 @@ def validate_files(
     modality: str = "auto",
     noise: float | None = None,
     operator: Path | None = None,
+    reference: Path | None = None,
+    second: Path | None = None,
     policy: str = "research",
     overwrite: bool = False,
 ) -> Summary:
     """Judge a candidate file against the scan it was made from; writes reports only."""
     measured = read_with_operator(scan, modality=_modality(modality), operator=operator)
-    judged = read(candidate, modality=measured.modality)
-    return _published(validate_volume(measured, judged, policy=policy, noise=noise), output, overwrite=overwrite)
+    others = [
+        None if path is None else read(path, modality=measured.modality) for path in (candidate, reference, second)
+    ]
+    judged = cast("Volume", others[0])
+    result = validate_volume(measured, judged, policy=policy, noise=noise, reference=others[1], second=others[2])
+    return _published(result, output, overwrite=overwrite)
 
 
 def degrade_file(scan: Path, output: Path, request: DegradeRequest, *, modality: str = "auto") -> dict[str, object]:

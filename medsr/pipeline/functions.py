@@ -54,10 +54,13 @@ def restore(
     noise: float | None = None,
     policy: str = "research",
     threads: int | None = None,
+    second: Volume | None = None,
+    probe: bool | None = None,
 ) -> Result:
     """Restore a scan and judge it. ``result.save(folder)`` writes what the gate allows.
 
-    See :class:`medsr.restore.request.RestoreRequest` for the options.
+    See :class:`medsr.restore.request.RestoreRequest` for the options, and :func:`medsr.pipeline.walk.restore_volume`
+    for `second` and `probe`.
     """
     request = RestoreRequest(
         task,
@@ -71,9 +74,16 @@ def restore(
         noise=noise,
         threads=threads,
     )
-    return restore_volume(scan, request, policy=policy)
+    return restore_volume(scan, request, policy=policy, second=second, probe=probe)
 
 
-def validate(measured: Volume, candidate: Volume, *, policy: str = "research") -> Judgement:
-    """Judge anybody's restoration of a measurement."""
-    return validate_volume(measured, candidate, policy=policy).judgement
+def validate(
+    measured: Volume,
+    candidate: Volume,
+    *,
+    reference: Volume | None = None,
+    second: Volume | None = None,
+    policy: str = "research",
+) -> Judgement:
+    """Judge anybody's restoration of a measurement, with a reference and a second scan where there are any."""
+    return validate_volume(measured, candidate, policy=policy, reference=reference, second=second).judgement

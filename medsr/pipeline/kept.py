@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from medsr.io.sources import DicomSource, NiftiSource, SourceSlice
 from medsr.physics import Operator
-from medsr.records import ModelIdentity, NoiseLevel, ProbeDisc, Restoration
+from medsr.records import HiddenSlice, ModelIdentity, NoiseLevel, ProbeDisc, Restoration, SecondFamily
 from medsr.volume import Acquisition, Geometry, Source, Volume
 
 __all__ = ["NOUNS", "decoded", "encoded"]
@@ -29,11 +29,13 @@ NOUNS: Mapping[str, type] = MappingProxyType(
             Acquisition,
             DicomSource,
             Geometry,
+            HiddenSlice,
             ModelIdentity,
             NiftiSource,
             NoiseLevel,
             ProbeDisc,
             Restoration,
+            SecondFamily,
             Source,
             SourceSlice,
             Volume,

@@ -12,16 +12,15 @@ from medsr.errors import Refusal, UsageError
 from medsr.io import read
 from medsr.io.encoding import Container, Stored, as_stored
 from medsr.models.bundle import Bundle
-from medsr.physics import Identity, NoNoise, Operator
-from medsr.physics.estimate import estimate_noise
+from medsr.pipeline.candidate import candidate_restoration
 from medsr.records import Judgement, Restoration, Verdict
 from medsr.release import Release, advance, decide
 from medsr.report import render
 from medsr.report.words import gate_sentence
-from medsr.restore.operators import declared_operator, in_plane_operator
-from medsr.restore.request import RestoreRequest
-from medsr.restore.restore import noise_of, restore
+from medsr.restore.request import Evidence, RestoreRequest
+from medsr.restore.restore import restore
 from medsr.settings import settings
+from medsr.validation.calibration_use import keep_score
 from medsr.validation.judge import judge
 from medsr.validation.policy import Policy, load_policy
 from medsr.volume import Modality, Source, Volume
@@ -30,6 +29,7 @@ __all__ = [
     "Result",
     "candidate_restoration",
     "container_of",
+    "evidence_for",
     "form_of",
     "judge_candidate",
     "judge_restoration",
@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int], None]
+
+_EVIDENCE_OF: Mapping[str, Evidence] = {"R9": "probe", "N3": "family", "N5": "hidden"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +76,12 @@ class Result:
             notes=(f"gate: {self.verdict.word}", *((self.verdict.label,) if self.verdict.label else ())),
         )
 
-    def save(self, output: str | Path, *, overwrite: bool = False) -> Release:
+    def save(self, output: str | Path, *, overwrite: bool = False, name: str | None = None) -> Release:
         """Publish into `output`: the image if released, held/ if it waits for a reader, reports always.
+
+        Parameters
+        ----------
+        name : of the image without extension; by default that of the scan with ``_restored``.
 
         Raises
         ------
@@ -92,6 +98,7 @@ class Result:
             output=Path(output),
             container=self.container,
             overwrite=overwrite,
+            name=name,
         )
 
 
@@ -102,6 +109,8 @@ def restore_volume(
     policy: str = "research",
     container: Container | Literal["auto"] = "auto",
     bundle: Bundle | None = None,
+    second: Volume | None = None,
+    probe: bool | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Restore a volume and judge the very values that will be written.
@@ -109,15 +118,18 @@ def restore_volume(
     Parameters
     ----------
     container : the form of the result; ``auto`` is the form of the input.
+    second : another scan of the same patient, registered and of independent noise; it judges, it restores nothing.
+    probe : plant discs and restore again; where the policy requires it by default.
 
     Raises
     ------
     UsageError, Refusal : of the rooms on the way; see their functions.
     """
-    load_policy(policy)  # an unknown policy is said before the work
+    rules = load_policy(policy)
     form = form_of(volume, container)
-    restoration = restore(volume, request, bundle=bundle, progress=progress)
-    return judge_restoration(restoration, policy=policy, container=form)
+    asked = replace(request, evidence=evidence_for(request, rules, probe=probe))
+    restored = restore(volume, asked, bundle=bundle, progress=progress)
+    return judge_restoration(replace(restored, second=second), policy=policy, container=form)
 
 
 def form_of(volume: Volume, container: Container | Literal["auto"]) -> Container:
@@ -131,6 +143,15 @@ def form_of(volume: Volume, container: Container | Literal["auto"]) -> Container
     if form == "dicom" and volume.source.format != "dicom":
         raise UsageError("write.no_headers", f"{volume.source.name} is no DICOM series to derive one from")
     return form
+
+
+def evidence_for(request: RestoreRequest, policy: Policy, *, probe: bool | None = None) -> frozenset[Evidence]:
+    """What the request names and what the policy's channels need; `probe` decides on the discs alone."""
+    required = policy.required_for(request.task, method=request.method)
+    needed = {evidence for channel, evidence in _EVIDENCE_OF.items() if channel in required}
+    if probe is not None:
+        needed = needed - {"probe"} | ({"probe"} if probe else set())
+    return request.evidence | frozenset(needed)
 
 
 def container_of(volume: Volume) -> Container:
@@ -152,45 +173,25 @@ def judge_restoration(
 
 
 def validate_volume(
-    measured: Volume, candidate: Volume, *, policy: str = "research", noise: float | None = None
+    measured: Volume,
+    candidate: Volume,
+    *,
+    policy: str = "research",
+    noise: float | None = None,
+    reference: Volume | None = None,
+    second: Volume | None = None,
 ) -> Result:
-    """Judge anybody's restoration of `measured`; nothing is restored.
+    """Judge anybody's restoration of `measured`; nothing is restored. See :mod:`medsr.pipeline.candidate`.
 
-    The operator is the declared one of `measured`, else taken from the two grids: identity on the same grid, the
-    modality's in-plane operator on a finer one. Without the estimate before projection the range channels judge
-    the candidate itself, and the gate holds.
+    Without the estimate before projection the range channels judge the candidate itself, and the gate holds.
 
     Raises
     ------
     UsageError : ``validate.grid``, if no operator maps the candidate's grid to the measurement's.
     """
     load_policy(policy)  # an unknown policy is said before the work
-    return judge_candidate(candidate_restoration(measured, candidate, noise=noise), policy=policy)
-
-
-def candidate_restoration(measured: Volume, candidate: Volume, *, noise: float | None = None) -> Restoration:
-    """Anybody's candidate as a restoration of `measured` with the evidence there is: no estimate, no model.
-
-    Raises
-    ------
-    UsageError : ``validate.grid``.
-    """
-    operator = _operator_between(measured, candidate)
-    fine = operator.linear.fine_geometry(measured.geometry)
-    if not fine.matches(candidate.geometry, tolerance_mm=0.05 * min(fine.spacing_mm)):
-        raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is not where the operator puts it")
-    request = RestoreRequest("denoise", noise=noise)
-    estimated = estimate_noise(measured)
-    return Restoration(
-        measured=measured,
-        image=candidate.values,
-        estimate=None,
-        geometry=candidate.geometry,
-        operator=operator,
-        task="denoise" if isinstance(operator.linear, Identity) else "superres",
-        model=None,
-        noise=noise_of(measured, request, estimated),
-    )
+    restoration = candidate_restoration(measured, candidate, reference=reference, second=second, noise=noise)
+    return judge_candidate(restoration, policy=policy)
 
 
 def judge_candidate(restoration: Restoration, *, policy: str = "research") -> Result:
@@ -230,27 +231,17 @@ def _written(restoration: Restoration, policy: Policy, container: Container) -> 
 
 
 def _judged(restoration: Restoration, stored: Stored | None, policy: Policy) -> Result:
-    judgement = judge(restoration)
-    verdict = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
+    judgement = judge(restoration, policy_sha256=policy.sha256)
+    keep_score(judgement.calibration, judgement.score)
+    verdict = decide(
+        judgement,
+        policy,
+        task=restoration.task,
+        slice_axis=restoration.geometry.slice_axis,
+        method=restoration.model.method if restoration.model else None,
+        second=restoration.second is not None,
+    )
     return Result(restoration, stored, judgement, verdict, policy)
-
-
-def _operator_between(measured: Volume, candidate: Volume) -> Operator:
-    declared = declared_operator(measured)
-    if declared is not None and declared.linear.fine_shape == candidate.geometry.shape:
-        return declared
-    if measured.geometry.shape == candidate.geometry.shape:
-        noise = declared.noise if declared is not None else NoNoise()
-        return Operator(Identity(measured.geometry.shape, measured.geometry.slice_axis), noise, "estimated")
-    axis = measured.geometry.in_plane_axes[0]
-    scale = candidate.geometry.shape[axis] / measured.geometry.shape[axis]
-    if scale <= 1:
-        raise UsageError("validate.grid", f"the candidate {candidate.geometry.shape} is coarser than the measurement")
-    linear = in_plane_operator(measured, scale)
-    if linear.fine_shape != candidate.geometry.shape:
-        fact = f"{candidate.geometry.shape} is no in-plane multiple of the measurement's {measured.geometry.shape}"
-        raise UsageError("validate.grid", fact)
-    return Operator(linear, NoNoise(), "estimated")
 
 
 def _sidecar(path: Path) -> Mapping[str, object]:

@@ -31,7 +31,8 @@ RECORD_SCHEMA = "medsr.record/1"
 
 _SEAL = object()
 _OUTPUT = re.compile(
-    r"(report\.(json|html)|release\.json|.*_restored(\.nii(\.gz)?|\.json|\.medsr\.json)?|held|withdrawn)"
+    r"(report\.(json|html)|release\.json|held|withdrawn"
+    r"|.*_(desc-)?restored(_[A-Za-z0-9]+)?(\.nii(\.gz)?|\.json|\.medsr\.json)?)"
 )
 
 
@@ -66,6 +67,7 @@ def advance(
     output: Path,
     container: Container = "nifti",
     overwrite: bool = False,
+    name: str | None = None,
 ) -> Release:
     """Publish a judged result into `output`: all of it, or nothing.
 
@@ -77,6 +79,7 @@ def advance(
     stored : the image as it is written; None where a stranger's candidate was judged, of which only reports are kept.
     container : the form that `stored` was made for: one NIfTI file, or a derived DICOM series.
     overwrite : replace an earlier output of medsr in this folder, never anything else.
+    name : of the image without extension; by default that of the scan with ``_restored``.
 
     Raises
     ------
@@ -89,7 +92,16 @@ def advance(
     staging = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name[:80]}.", suffix=".part"))
     try:
         staging.chmod(0o755)
-        _write(staging, restoration, judgement, verdict, stored=stored, rendered=rendered, container=container)
+        _write(
+            staging,
+            restoration,
+            judgement,
+            verdict,
+            stored=stored,
+            rendered=rendered,
+            container=container,
+            name=name or result_name(restoration),
+        )
         _publish(staging, output)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -113,7 +125,14 @@ def result_name(restoration: Restoration) -> str:
 def _check(
     restoration: Restoration, judgement: Judgement, verdict: Verdict, policy: Policy, stored: Stored | None
 ) -> None:
-    again = decide(judgement, policy, task=restoration.task, slice_axis=restoration.geometry.slice_axis)
+    again = decide(
+        judgement,
+        policy,
+        task=restoration.task,
+        slice_axis=restoration.geometry.slice_axis,
+        method=restoration.model.method if restoration.model else None,
+        second=restoration.second is not None,
+    )
     if again != verdict or verdict.policy_sha256 != policy.sha256:
         raise IntegrityError("release.verdict", f"the verdict {verdict.word} is not what the policy decides")
     step("judged", "decide", decided=verdict.word)
@@ -145,13 +164,13 @@ def _write(
     stored: Stored | None,
     rendered: Rendered,
     container: Container,
+    name: str,
 ) -> None:
     write_bytes(folder / REPORTS[0], rendered.report_json)
     write_bytes(folder / REPORTS[1], rendered.report_html)
     if stored is None or verdict.word not in ("released", "review"):
         return
     place = folder / HELD if verdict.word == "review" else folder
-    name = result_name(restoration)
     facts = derived_facts(restoration, judgement, verdict) if container == "dicom" else None
     files = [*_write_image(place, name, restoration, stored, facts), place / f"{name}.json"]
     write_bytes(files[-1], rendered.sidecar)

@@ -30,6 +30,17 @@ _TITLES: Mapping[str, str] = MappingProxyType(
         "N3": "agreement of two model families",
         "N4": "is the scan of the kind that the model was made for",
         "N5": "hidden slices predicted again",
+        "F0": "does the image lie where its reference lies",
+        "F1": "tiles that decorrelate from the reference (sFRC)",
+        "F2": "local structural similarity to the reference",
+        "F3": "local correlation with the reference",
+        "F4": "perceptual similarity to the reference (HaarPSI)",
+        "F5": "error against the reference in what was measured",
+        "F6": "error against the reference in what the model supplied",
+        "F7": "contrast of the reference that the image shows",
+        "F8": "noise power against the reference",
+        "F9": "finest detail that correlates with the reference",
+        "F10": "brightness of flat tissue against the reference",
     }
 )
 

@@ -21,6 +21,7 @@ from medsr.records import (
     Restoration,
     Verdict,
 )
+from medsr.release.verdict import channels_alone
 from medsr.report.document import (
     Calibration,
     Channel,
@@ -32,11 +33,14 @@ from medsr.report.document import (
     Noise,
     OperatorEntry,
     Point,
+    Reference,
     Report,
 )
+from medsr.report.outcome import alone_word, as_a_whole, domain_words
 from medsr.report.sizes import measured_sizes
 from medsr.report.words import DISCLAIMERS, gate_sentence, measured_words
 from medsr.validation.policy import Policy
+from medsr.validation.r9_probe import smallest_kept_mm
 
 __all__ = ["known_findings", "report_of"]
 
@@ -53,6 +57,11 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
     """The contents of report.json; whatever the judgement holds, a report comes out."""
     judged = judgement.error is None
     fraction = _share(judgement.measured_fraction) if judged else None
+    required = policy.required_for(
+        restoration.task,
+        method=restoration.model.method if restoration.model else None,
+        second=restoration.second is not None,
+    )
     return Report(
         medsr_version=__version__,
         task=restoration.task,
@@ -64,7 +73,7 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
             provenance=restoration.noise.provenance,
         ),
         model=_model(restoration),
-        channels=tuple(_channel(item, policy.required.get(restoration.task, ())) for item in judgement.channels),
+        channels=tuple(_channel(item, required) for item in judgement.channels),
         findings=tuple(_finding(item) for item in known_findings(judgement)),
         measured_fraction=fraction,
         measured_words=measured_words(fraction, restoration.task),
@@ -72,6 +81,9 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
             MeasuredSize(size_mm=size, share=share) for size, share in measured_sizes(restoration) if share is not None
         ),
         supplied_energy=_share(judgement.supplied_energy) if judged else None,
+        smallest_kept_mm=None if restoration.probe is None else _finite(smallest_kept_mm(restoration.probe)),
+        domain=domain_words(judgement.channels),
+        reference=_reference(restoration),
         synthetic_slices=restoration.synthetic_slices,
         calibration=_calibration(judgement.calibration, judgement.score),
         gate=Gate(
@@ -80,7 +92,10 @@ def report_of(restoration: Restoration, judgement: Judgement, verdict: Verdict, 
             policy=verdict.policy,
             policy_sha256=verdict.policy_sha256,
             sentence=gate_sentence(judgement, verdict, task=restoration.task),
+            channels_alone=channels_alone(verdict),
             label=verdict.label,
+            alone=alone_word(verdict),
+            as_a_whole=as_a_whole(verdict.reasons),
         ),
         timings={name: seconds for name, seconds in restoration.timings.items() if math.isfinite(seconds)},
         resources=_json_object(restoration.resources),
@@ -107,6 +122,12 @@ def _input(restoration: Restoration) -> Input:
         shape=measured.geometry.shape,
         spacing=measured.geometry.spacing_mm,
     )
+
+
+def _reference(restoration: Restoration) -> Reference | None:
+    if restoration.reference is None:
+        return None
+    return Reference(name=restoration.reference.source.name, sha256=restoration.reference.source.sha256)
 
 
 def _operator(restoration: Restoration) -> OperatorEntry:
@@ -152,6 +173,8 @@ def _channel(item: ChannelResult, required: tuple[str, ...]) -> Channel:
         p=_share(item.p),
         required=item.name in required,
         note=note,
+        words=item.words,
+        uncalibrated=item.uncalibrated,
     )
 
 
@@ -178,7 +201,12 @@ def _calibration(use: CalibrationUse | None, score: float | None) -> Calibration
     if use is None:
         return None
     return Calibration(
-        record=use.record, n=use.n, guarantee=use.guarantee, threshold=_finite(use.threshold), score=_finite(score)
+        record=use.record,
+        n=use.n,
+        guarantee=use.guarantee,
+        made=use.made,
+        threshold=_finite(use.threshold),
+        score=_finite(score),
     )
 
 

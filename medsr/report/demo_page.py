@@ -9,7 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from medsr.records import Judgement, Restoration, Verdict
 from medsr.report.contents import known_findings
-from medsr.report.figures import Panel, slice_figure
+from medsr.report.figures import slice_figure
+from medsr.report.panels import Panel
 from medsr.report.planes import shown_slices
 from medsr.report.words import DISCLAIMERS, gate_sentence
 

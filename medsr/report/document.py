@@ -25,6 +25,7 @@ __all__ = [
     "Model",
     "Noise",
     "OperatorEntry",
+    "Reference",
     "Report",
 ]
 
@@ -55,6 +56,13 @@ class Input(_Entry):
     ]
     shape: Annotated[Voxel, Field(description="Voxels along i, j, k.")]
     spacing: Annotated[Point, Field(description="Distance of voxel centres along i, j, k, mm.")]
+
+
+class Reference(_Entry):
+    """An image that counted as true: it can hold a result, never release it."""
+
+    name: Annotated[str, Field(description="File or folder name, without its path.")]
+    sha256: Annotated[Sha256, Field(description="Of its bytes.")]
 
 
 class OperatorEntry(_Entry):
@@ -103,6 +111,8 @@ class Channel(_Entry):
     p: Annotated[Share | None, Field(description="Chance of such a value in pure noise, where the channel has one.")]
     required: Annotated[bool, Field(description="True if the policy needs this channel for the task.")]
     note: Annotated[str, Field(description="The figures behind the value, in words.")]
+    words: Annotated[str, Field(description="What failed, as a clause for a reader; empty where nothing did.")]
+    uncalibrated: Annotated[bool, Field(description="True if it was measured, but no limit was calibrated for it.")]
 
 
 class FindingEntry(_Entry):
@@ -133,6 +143,7 @@ class Calibration(_Entry):
     record: Annotated[str, Field(description="Name of the record.")]
     n: Annotated[int, Field(ge=0, description="Subjects in the record.")]
     guarantee: Annotated[str, Field(description="The sentence that the record allows; nothing beyond it is promised.")]
+    made: Annotated[str, Field(description="Day of the calibration, ISO 8601; empty where the record does not say.")]
     threshold: Annotated[float | None, Field(description="Largest combined score that is released.")]
     score: Annotated[float | None, Field(description="The combined score of this result; larger is worse.")]
 
@@ -145,7 +156,17 @@ class Gate(_Entry):
     policy: Annotated[str, Field(description="Name of the policy.")]
     policy_sha256: Annotated[str, Field(description="Of the policy file's bytes.")]
     sentence: Annotated[str, Field(description="Word and reason in one sentence, as the page shows it.")]
+    channels_alone: Annotated[
+        Word | None,
+        Field(description="What the channels decide where no calibration record speaks; null where one does."),
+    ]
     label: Annotated[str, Field(description="UNVERIFIED where no calibration record stands behind the word.")]
+    alone: Annotated[
+        Word | None, Field(description="What the channels alone, by fixed limits, decide; null under a record.")
+    ]
+    as_a_whole: Annotated[
+        bool, Field(description="True if so much departs from the scan that single places mean nothing.")
+    ]
 
 
 class Report(_Entry):
@@ -169,6 +190,11 @@ class Report(_Entry):
         Field(description="By size, how much of a structure was measured; empty where all was, or it is not known."),
     ]
     supplied_energy: Annotated[Share | None, Field(description="|P0 (x - l)|^2 / |x - l|^2, l = x smoothed.")]
+    smallest_kept_mm: Annotated[
+        float | None, Field(description="Diameter from which on probe lesions were kept; null without.")
+    ]
+    domain: Annotated[str, Field(description="How the scan differs from those that the model was made for, in words.")]
+    reference: Annotated[Reference | None, Field(description="The image that counted as true, if one was given.")]
     synthetic_slices: Annotated[tuple[Index, ...], Field(description="Indices along the slice axis, from 0.")]
     calibration: Annotated[Calibration | None, Field(description="null: uncalibrated, nothing is promised.")]
     gate: Annotated[Gate, Field(description="The gate's word.")]

@@ -2,63 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from medsr.records import Finding, Judgement, Restoration
 from medsr.report.display import Display
-from medsr.report.marks import Mark, marks_on
+from medsr.report.map_panels import error_panels, map_panels
+from medsr.report.marks import marks_on
+from medsr.report.panels import COARSE_SIDE, FINE_SIDE, Panel, Scene, View, empty, panel, signed_legend
 from medsr.report.planes import SlicePlanes, in_patient, slice_planes
 from medsr.report.png import data_uri
-from medsr.report.windows import DIVERGING, SEQUENTIAL, WITH_MISSING, Window, nice_limit, on_palette, window_for
-from medsr.report.words import number
+from medsr.report.windows import DIVERGING, nice_limit, on_palette, window_for
 
-__all__ = ["Legend", "Panel", "SliceFigure", "slice_figure"]
+__all__ = ["SliceFigure", "slice_figure"]
 
 Plane = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.uint8]
 
 _DIFFERENCE_PERCENTILE = 97.0
-_SUPPLIED_PERCENTILE = 99.5
-_LARGEST_Z = 10.0
 _DETAIL_MM, _DETAIL_SIZES = 30.0, 5.0
 _LARGEST_DETAIL = 160
-_FINE_SIDE, _COARSE_SIDE = 640, 256
-
-
-@dataclass(frozen=True, slots=True)
-class Legend:
-    """A colour scale: CSS colours from low to high, the words at its ends and below it."""
-
-    colours: tuple[str, ...]
-    low: str
-    middle: str
-    high: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A picture: its title, PNG, size in mm, rim letters, marks and colour scale; no PNG where there is no picture."""
-
-    key: str
-    title: str
-    words: str
-    uri: str
-    width_mm: float
-    height_mm: float
-    letters: tuple[str, str, str, str] | None = None
-    marks: tuple[Mark, ...] = ()
-    legend: Legend | None = None
-    pixelated: bool = False
+_TABLE_PX = 4
+_VIEW_SCALE = 3.0
+_MOST_VIEWS = 4
+_QUARTERS = (
+    ("upper left", 0.25, 0.25),
+    ("upper right", 0.75, 0.25),
+    ("lower left", 0.25, 0.75),
+    ("lower right", 0.75, 0.75),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceFigure:
-    """All panels of one slice; `detail` is a part at full resolution, `maps` what was supplied and contradicted."""
+    """All panels of one slice.
+
+    `detail` is a part at full resolution, `maps` what is contradicted, supplied and trusted, `errors` those against a
+    reference; `views` are the parts that all of them can show at once.
+    """
 
     index: int
     title: str
@@ -67,20 +51,8 @@ class SliceFigure:
     detail: tuple[Panel, ...]
     detail_title: str
     maps: tuple[Panel, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
-    """What all panels of a slice share."""
-
-    display: Display
-    planes: SlicePlanes
-    window: Window
-    limit: float
-    unit: str
-    findings: tuple[tuple[int, Finding], ...]
-    side: int
-    threshold: float | None
+    errors: tuple[Panel, ...] = ()
+    views: tuple[View, ...] = ()
 
 
 def slice_figure(
@@ -102,23 +74,25 @@ def slice_figure(
     shown = planes.restored if planes.measured is None else planes.measured
     near = _near(here[0][1], geometry.in_plane_axes) if here else None
     unit = "HU" if restoration.measured.modality == "CT" else ""
-    scene = _Scene(
+    scene = Scene(
         display,
         planes,
         window_for(restoration.measured.modality, shown, near=near),
         _difference_limit(planes, here),
         unit,
         here,
-        _FINE_SIDE if main else _COARSE_SIDE,
+        FINE_SIDE if main else COARSE_SIDE,
         _scan_threshold(judgement),
     )
     title = f"Slice {index + 1} of {geometry.shape[axis]}, {display.title}"
-    maps = _maps(scene, judgement, index, supplied=main and restoration.operator.linear.kind != "identity")
+    maps = map_panels(scene, restoration, judgement, index, main=main)
     detail, words = _detail(scene, judgement, index) if main else ((), "")
-    return SliceFigure(index, title, scene.window.title, _whole(scene), detail, words, maps)
+    errors = error_panels(scene, judgement, index) if main else ()
+    views = _views(scene) if main else ()
+    return SliceFigure(index, title, scene.window.title, _whole(scene), detail, words, maps, errors, views)
 
 
-def _whole(scene: _Scene) -> tuple[Panel, ...]:
+def _whole(scene: Scene) -> tuple[Panel, ...]:
     planes = scene.planes
     missing = "not measured"
     return (
@@ -128,17 +102,17 @@ def _whole(scene: _Scene) -> tuple[Panel, ...]:
     )
 
 
-def _grey(scene: _Scene, key: str, title: str, plane: Plane | None, missing: str) -> Panel:
+def _grey(scene: Scene, key: str, title: str, plane: Plane | None, missing: str) -> Panel:
     if plane is None:
-        return _empty(scene, key, title, missing)
-    return _panel(scene, key, title, "", plane, scene.window.grey)
+        return empty(scene, key, title, missing)
+    return panel(scene, key, title, "", plane, scene.window.grey)
 
 
-def _difference(scene: _Scene) -> Panel:
+def _difference(scene: Scene) -> Panel:
     if scene.planes.difference is None:
-        return _empty(scene, "difference", "Difference", scene.planes.difference_words)
+        return empty(scene, "difference", "Difference", scene.planes.difference_words)
     limit = scene.limit
-    return _panel(
+    return panel(
         scene,
         "difference",
         "Difference",
@@ -146,56 +120,11 @@ def _difference(scene: _Scene) -> Panel:
         scene.planes.difference,
         lambda plane: on_palette(plane, low=-limit, high=limit),
         palette=DIVERGING,
-        legend=_signed_legend(limit, scene.unit, "Orange: restored is brighter; blue: restored is darker"),
+        legend=signed_legend(limit, scene.unit, "Orange: restored is brighter; blue: restored is darker"),
     )
 
 
-def _maps(scene: _Scene, judgement: Judgement, index: int, *, supplied: bool) -> tuple[Panel, ...]:
-    panels = []
-    z = judgement.maps.get("contradicted", {}).get(index)
-    if z is not None and z.shape == scene.planes.restored.shape:
-        limit = _LARGEST_Z
-        decides = f"; decides beyond ±{number(scene.threshold)}" if scene.threshold is not None else ""
-        words = f"Orange: brighter than the scan allows; blue: darker{decides}; grey: not judged"
-        # The judge's z is positive where the measurement is brighter; the picture follows the restored image.
-        # It is exactly 0 where nothing was judged, which must not look like agreement.
-        panels.append(
-            _panel(
-                scene,
-                "contradicted",
-                "Contradicted",
-                "How far image and scan differ, in noise deviations",
-                np.where(z == 0, np.nan, -z).astype(np.float32),
-                lambda plane: on_palette(plane, low=-limit, high=limit, missing=True),
-                palette=WITH_MISSING,
-                legend=_signed_legend(limit, "sd", words),
-            )
-        )
-    energy = judgement.maps.get("supplied", {}).get(index)
-    if supplied and energy is not None and energy.shape == scene.planes.restored.shape:
-        most = nice_limit(float(np.percentile(energy, _SUPPLIED_PERCENTILE)))
-        panels.append(
-            _panel(
-                scene,
-                "supplied",
-                "Measured or supplied",
-                "Local strength of fine detail that no measurement stands behind",
-                energy,
-                lambda plane: on_palette(plane, low=0, high=most),
-                palette=SEQUENTIAL,
-                legend=Legend(
-                    _css(SEQUENTIAL),
-                    "measured",
-                    "",
-                    f"{number(most)} {scene.unit}".strip(),
-                    "Black: measured; bright: supplied by the model",
-                ),
-            )
-        )
-    return tuple(panels)
-
-
-def _detail(scene: _Scene, judgement: Judgement, index: int) -> tuple[tuple[Panel, ...], str]:
+def _detail(scene: Scene, judgement: Judgement, index: int) -> tuple[tuple[Panel, ...], str]:
     """A part at full resolution: around the clearest finding, else where the model supplied most."""
     display = scene.display
     supplied = judgement.maps.get("supplied", {}).get(index)
@@ -206,7 +135,10 @@ def _detail(scene: _Scene, judgement: Judgement, index: int) -> tuple[tuple[Pane
         side = max(_DETAIL_MM, _DETAIL_SIZES * max(wide, high))
         words = f"Around finding {place}"
     elif supplied is not None and supplied.shape == scene.planes.restored.shape and supplied.any():
-        row, column = np.unravel_index(int(display.picture(supplied).argmax()), display.picture(supplied).shape)
+        # Opened, since the table below a patient is thin and sharp, and nobody asks for it.
+        inside = ndimage.binary_opening(in_patient(scene.planes), iterations=_TABLE_PX)
+        picture = display.picture(np.where(inside, supplied, np.float32(0)))
+        row, column = np.unravel_index(int(picture.argmax()), picture.shape)
         middle = ((column + 0.5) * display.pixel_mm[1], (row + 0.5) * display.pixel_mm[0])
         side, words = 2 * _DETAIL_MM, "Where the model supplied most"
     else:
@@ -234,7 +166,7 @@ def _view(display: Display, middle: tuple[float, float], side: float) -> tuple[s
     return ranges[0], ranges[1]
 
 
-def _cropped(scene: _Scene, key: str, title: str, plane: Plane, view: tuple[slice, slice]) -> Panel:
+def _cropped(scene: Scene, key: str, title: str, plane: Plane, view: tuple[slice, slice]) -> Panel:
     picture = scene.display.picture(plane)[view]
     high, wide = (size * mm for size, mm in zip(picture.shape, scene.display.pixel_mm, strict=True))
     frame = (view[1].start * scene.display.pixel_mm[1], view[0].start * scene.display.pixel_mm[0], wide, high)
@@ -245,50 +177,27 @@ def _cropped(scene: _Scene, key: str, title: str, plane: Plane, view: tuple[slic
     return Panel(key, title, "", uri, wide, high, marks=marks, pixelated=True)
 
 
-def _panel(
-    scene: _Scene,
-    key: str,
-    title: str,
-    words: str,
-    plane: Plane,
-    colour: Callable[[Plane], Bytes],
-    *,
-    palette: Bytes | None = None,
-    legend: Legend | None = None,
-) -> Panel:
-    picture = _reduced(scene.display.picture(plane), scene.side)
-    pixels = colour(picture)
+def _views(scene: Scene) -> tuple[View, ...]:
+    """The whole, the clearest findings, and the quarters of the picture."""
     width, height = scene.display.size_mm
-    return Panel(
-        key=key,
-        title=title,
-        words=words,
-        uri=data_uri(pixels, palette),
-        width_mm=width,
-        height_mm=height,
-        letters=scene.display.letters,
-        marks=marks_on(scene.display, scene.findings, small=scene.side == _COARSE_SIDE),
-        legend=legend,
-        pixelated=max(picture.shape) <= _COARSE_SIDE,
-    )
+    views = [View("whole", 1.0, 0.0, 0.0)]
+    for place, finding in scene.findings[:_MOST_VIEWS]:
+        left, top, wide, high = scene.display.rectangle(finding.box_voxel)
+        scale = min(_VIEW_SCALE, 0.5 * min(width / max(wide, 1e-6), height / max(high, 1e-6)))
+        if scale > 1:
+            centre = (left + wide / 2, top + high / 2)
+            views.append(_view_at(f"finding {place}", scale, centre, (width, height)))
+    for title, across, down in _QUARTERS:
+        views.append(_view_at(title, 2.0, (across * width, down * height), (width, height)))
+    return tuple(views)
 
 
-def _empty(scene: _Scene, key: str, title: str, words: str) -> Panel:
-    width, height = scene.display.size_mm
-    return Panel(key, title, words, "", width, height)
-
-
-def _reduced(picture: Plane, side: int) -> Plane:
-    """Means over blocks, so that no side has more than `side` pixels."""
-    factor = -(-max(picture.shape) // side)
-    if factor <= 1:
-        return picture
-    result = picture.astype(np.float64)
-    for axis, size in enumerate(picture.shape):
-        edges = np.linspace(0, size, -(-size // factor) + 1).astype(np.intp)
-        counts = np.diff(edges).reshape((-1, 1) if axis == 0 else (1, -1))
-        result = np.add.reduceat(result, edges[:-1], axis) / counts
-    return result.astype(np.float32)
+def _view_at(title: str, scale: float, centre: tuple[float, float], size: tuple[float, float]) -> View:
+    """The picture enlarged with `centre` in the middle, moved so that no side shows beyond the picture."""
+    shifts = [
+        min(0.0, max(length * (1 - scale), length / 2 - scale * at)) for at, length in zip(centre, size, strict=True)
+    ]
+    return View(title, scale, shifts[0], shifts[1])
 
 
 def _near(finding: Finding, axes: tuple[int, int]) -> tuple[slice, slice]:
@@ -308,15 +217,6 @@ def _difference_limit(planes: SlicePlanes, findings: Sequence[tuple[int, Finding
     usual = float(np.percentile(inside, _DIFFERENCE_PERCENTILE))
     contrasts = [abs(finding.contrast) for _, finding in findings if np.isfinite(finding.contrast)]
     return nice_limit(max([usual, *contrasts[:1]]))
-
-
-def _signed_legend(limit: float, unit: str, words: str) -> Legend:
-    ends = [f"{sign}{number(limit)} {unit}".strip() for sign in ("−", "+")]
-    return Legend(_css(DIVERGING), ends[0], "0", ends[1], words)
-
-
-def _css(palette: Bytes) -> tuple[str, ...]:
-    return tuple(f"rgb({red},{green},{blue})" for red, green, blue in palette[::4].tolist())
 
 
 def _scan_threshold(judgement: Judgement) -> float | None:

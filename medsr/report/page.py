@@ -15,6 +15,7 @@ from medsr.report.contents import known_findings
 from medsr.report.display import place_words
 from medsr.report.document import Channel, Report
 from medsr.report.figures import SliceFigure, slice_figure
+from medsr.report.outcome import alone_words, channel_clause
 from medsr.report.planes import shown_slices
 from medsr.report.words import (
     FINDING_TITLES,
@@ -36,8 +37,9 @@ from medsr.restore.intensity import percentile_of_positive
 
 __all__ = ["page"]
 
-_MOST_ROWS = 25
+_MOST_ROWS, _MOST_ROWS_OF_A_WHOLE = 25, 5
 _DIVISOR = "divisor"
+_NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,46 +86,63 @@ def page(restoration: Restoration, judgement: Judgement, verdict: Verdict, repor
 def _context(restoration: Restoration, judgement: Judgement, verdict: Verdict, report: Report) -> Mapping[str, object]:
     findings = known_findings(judgement)
     reference = _reference(restoration)
-    figures = _figures(restoration, judgement, findings)
+    # Single places mean nothing where the whole departs: a few are listed, and none is boxed.
+    boxed = () if report.gate.as_a_whole else findings
+    figures = _figures(restoration, judgement, findings, boxed)
+    most = _MOST_ROWS_OF_A_WHOLE if report.gate.as_a_whole else _MOST_ROWS
     return {
         "report": report,
         "word": verdict.word,
         "word_title": WORD_TITLES[verdict.word],
         "task_title": TASK_TITLES[restoration.task],
-        "cards": _cards(report, findings),
+        "cards": _cards(restoration, judgement, report, findings),
         "figures": figures,
+        "views": figures[0].views if figures else (),
         "rows": [
-            _row(place, finding, restoration, reference) for place, finding in enumerate(findings[:_MOST_ROWS], start=1)
+            _row(place, finding, restoration, reference) for place, finding in enumerate(findings[:most], start=1)
         ],
-        "more_rows": max(0, len(findings) - _MOST_ROWS),
+        "more_rows": max(0, len(findings) - most),
         "slice_letter": "ijk"[restoration.geometry.slice_axis],
         "facts": _facts(restoration, report, reference),
         "checks": [_check(item) for item in report.channels],
         "guarantee": guarantee_words(judgement.calibration),
+        "alone": alone_words(verdict),
+        "clause": channel_clause(judgement.channels, "range"),
         "details": _details(report),
     }
 
 
-def _figures(restoration: Restoration, judgement: Judgement, findings: Sequence[Finding]) -> list[SliceFigure]:
+def _figures(
+    restoration: Restoration, judgement: Judgement, findings: Sequence[Finding], boxed: Sequence[Finding]
+) -> list[SliceFigure]:
     """The slices to show; none for an image that does not fit its own grid, which was never judged either."""
     if restoration.image.shape != restoration.geometry.shape:
         return []
-    numbered = list(enumerate(findings, start=1))
+    numbered = list(enumerate(boxed, start=1))
     slices = shown_slices(findings, restoration)
     return [
         slice_figure(restoration, judgement, numbered, index, main=place == 0) for place, index in enumerate(slices)
     ]
 
 
-def _cards(report: Report, findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
+def _cards(
+    restoration: Restoration, judgement: Judgement, report: Report, findings: Sequence[Finding]
+) -> list[tuple[str, str, str]]:
     """(title, figure, words) of what a reader asks first."""
     if report.gate.reasons and any(code.startswith("judgement.") for code in report.gate.reasons):
         contradictions = ("not judged", "the gate could not look")
+    elif report.gate.as_a_whole:
+        contradictions = ("as a whole", f"{len(findings)} places, not boxed: so many mean nothing one by one")
     elif findings:
         kinds = {kind: sum(item.type == kind for item in findings) for kind in dict.fromkeys(f.type for f in findings)}
         contradictions = (
             str(len(findings)),
             ", ".join(f"{n} {FINDING_TITLES[kind].lower()}" for kind, n in kinds.items()),
+        )
+    elif channel_clause(judgement.channels, "range"):
+        contradictions = (
+            "on the whole",
+            "no single place stands out, but a check of the whole image is beyond its limit",
         )
     else:
         contradictions = ("none found", "of a clarity that the scan can decide (d' above 5)")
@@ -134,12 +153,29 @@ def _cards(report: Report, findings: Sequence[Finding]) -> list[tuple[str, str, 
         ("Contradictions", *contradictions),
         ("Measured", measured, sizes_words(sizes) if sizes else report.measured_words),
         ("Supplied by the model", supplied, supplied_words(report.supplied_energy, report.measured_fraction)),
-        (
-            "Guarantee",
-            "none" if report.calibration is None else f"n = {report.calibration.n}",
-            f"{UNVERIFIED}: no calibration record" if report.calibration is None else report.calibration.guarantee,
-        ),
+        ("Smallest lesion kept", *_kept(restoration, report)),
+        ("Guarantee", *_guarantee(report)),
     ]
+
+
+def _kept(restoration: Restoration, report: Report) -> tuple[str, str]:
+    """Figure and words of the probe."""
+    if restoration.probe is None:
+        return "not known", "no probe lesions were planted into this scan"
+    if report.smallest_kept_mm is None:
+        return "none", "of the probe lesions with d' 8 or more no size kept half of its contrast"
+    return (
+        millimetres(report.smallest_kept_mm),
+        "from this size on probe lesions with d' 8 or more kept at least half of their contrast in this scan",
+    )
+
+
+def _guarantee(report: Report) -> tuple[str, str]:
+    """Figure and words of the calibration."""
+    if report.calibration is None:
+        return UNVERIFIED, "no calibration record: how often a lesion passes unseen is not known"
+    made = f", {report.calibration.made}" if report.calibration.made else ""
+    return f"n = {report.calibration.n}{made}", report.calibration.guarantee
 
 
 def _row(place: int, finding: Finding, restoration: Restoration, reference: float | None) -> _Row:
@@ -165,9 +201,9 @@ def _check(item: Channel) -> _Check:
         name=item.name,
         title=channel_title(item.name),
         status=item.status,
-        status_words=STATUS_TITLES[item.status],
-        value=number(item.value),
-        threshold=number(item.threshold),
+        status_words="measured, no limit calibrated" if item.uncalibrated else STATUS_TITLES[item.status],
+        value=_NOTHING if item.value is None else number(item.value),
+        threshold=_NOTHING if item.threshold is None else number(item.threshold),
         required=item.required,
         note=item.note,
     )
@@ -190,6 +226,9 @@ def _facts(restoration: Restoration, report: Report, reference: float | None) ->
     if report.measured_sizes:
         facts.append(("Measured by size", sizes_words([(item.size_mm, item.share) for item in report.measured_sizes])))
     facts.append(("Supplied by the model", supplied_words(report.supplied_energy, report.measured_fraction)))
+    facts.append(("Kind of scan", report.domain.removesuffix(".")))
+    if report.reference is not None:
+        facts.append(("Reference", f"{report.reference.name}; it can hold a result, never release it"))
     facts.append(("Synthetic slices", _synthetic(report.synthetic_slices)))
     return facts
 

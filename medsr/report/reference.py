@@ -13,6 +13,7 @@ from medsr.report.words import DISCLAIMERS, FINDING_TITLES, WORD_TITLES
 __all__ = ["reference_bytes"]
 
 _CHANNELS = ("R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "N1", "N2", "N3", "N4", "N5")
+_COMPARED = tuple(f"F{number}" for number in range(11))
 
 _OPENING = f"""# The report of a result
 
@@ -84,7 +85,7 @@ def reference_bytes() -> bytes:
         _pairs("word", "as shown", WORD_TITLES),
         _pairs("type", "as shown", FINDING_TITLES),
         _pairs("status", "as shown", STATUS_TITLES),
-        _pairs("channel", "what it asks", {name: channel_title(name) for name in _CHANNELS}),
+        _pairs("channel", "what it asks", {name: channel_title(name) for name in (*_CHANNELS, *_COMPARED)}),
         "A `w` behind a channel's name means the same on the written pixels, after projection and rounding.",
         "## Disclaimers",
         "\n".join(f"- {sentence}" for sentence in DISCLAIMERS),

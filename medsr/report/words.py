@@ -9,8 +9,19 @@ import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from medsr.records import CalibrationUse, Finding, FindingType, Judgement, NoiseLevel, Task, Verdict, Word
+from medsr.records import (
+    CalibrationUse,
+    ChannelResult,
+    Finding,
+    FindingType,
+    Judgement,
+    NoiseLevel,
+    Task,
+    Verdict,
+    Word,
+)
 from medsr.report.channels import channel_title
+from medsr.report.outcome import as_a_whole, channel_clause
 from medsr.volume import Modality
 
 __all__ = [
@@ -99,9 +110,11 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "no_preprojection": "the estimate before projection is missing, so agreement with the scan proves nothing",
         "noise.unverified": "the noise of the scan could not be verified",
         "operator.unverified": "the scan does not behave as the stated operator says",
+        "domain": "the scan lies outside what the model was made for",
         "model.oversmooths": "the model smooths more than the gate can see through",
         "synthetic": "the volume holds synthetic slices",
         "findings.many": "the restored image contradicts the scan as a whole",
+        "contradicts.whole": "the restored image contradicts the scan as a whole",
         "judgement.error": "the gate could not judge this result",
         "judgement.no_channels": "the gate could not judge this result: no channel was assessed",
         "judgement.unknown": "the gate could not judge this result: it holds a status or type that is not known",
@@ -224,19 +237,26 @@ def reason_words(code: str) -> str:
 
 def gate_sentence(judgement: Judgement, verdict: Verdict, *, task: Task) -> str:
     """The gate's word and its reason in one sentence, for a judgement."""
-    return sentence(verdict, judgement.findings, task=task)
+    return sentence(verdict, judgement.findings, task=task, channels=judgement.channels)
 
 
-def sentence(verdict: Verdict, findings: Sequence[Finding], *, task: Task = "denoise") -> str:
+def sentence(
+    verdict: Verdict, findings: Sequence[Finding], *, task: Task = "denoise", channels: Sequence[ChannelResult] = ()
+) -> str:
     """The gate's word and its reason in one sentence, the first thing that a reader sees.
 
-    Findings come before all other reasons, the one of largest d' first; "uncalibrated" comes last.
+    What holds for the image as a whole comes first, then findings, the one of largest d' first, then the reference,
+    then all other reasons; "uncalibrated" comes last.
     """
     lead = _LEADS[verdict.word]
     if verdict.word == "blocked":
         return f"{lead}: {_first_reason(verdict.reasons, 'the gate could not judge this result')}"
-    if findings:
-        return f"{lead}: {_findings_words(findings)}"
+    clause = channel_clause(channels, "range")
+    if findings or clause:
+        return f"{lead}: {_contradiction(verdict, findings, clause)}"
+    other = channel_clause(channels, "reference") or channel_clause(channels, "null")
+    if other:
+        return f"{lead}: {other}"
     unverified = "uncalibrated" in verdict.reasons or verdict.label == UNVERIFIED
     clause = NO_CONTRADICTION
     if task == "inpaint":
@@ -323,11 +343,23 @@ def noise_words(noise: NoiseLevel, modality: Modality, *, reference: float | Non
     return f"{number(100 * noise.sigma / reference, 2)} % ({number(noise.sigma)} in image units)"
 
 
-def _findings_words(findings: Sequence[Finding]) -> str:
+def _contradiction(verdict: Verdict, findings: Sequence[Finding], clause: str) -> str:
+    """What contradicts the scan: the image as a whole, or its places."""
+    many = as_a_whole(verdict.reasons) and len(findings) > 1
+    parts = [_REASONS["contradicts.whole"]] if many and not clause else []
+    parts += [clause] if clause else []
+    if findings:
+        parts.append(_findings_words(findings, besides=bool(clause), many=many))
+    return "; ".join(parts)
+
+
+def _findings_words(findings: Sequence[Finding], *, besides: bool = False, many: bool = False) -> str:
     worst = max(findings, key=lambda finding: finding.dprime if math.isfinite(finding.dprime) else -math.inf)
+    start = "besides, " if besides else ""
     if len(findings) == 1:
-        return finding_words(worst)
-    return f"{len(findings)} places contradict the scan; the clearest: {finding_words(worst)}"
+        return start + finding_words(worst)
+    listed = f"{len(findings)} places" if many else f"{len(findings)} places contradict the scan"
+    return f"{start}{listed}; the clearest: {finding_words(worst)}"
 
 
 def _first_reason(reasons: Sequence[str], otherwise: str) -> str:

@@ -47,6 +47,7 @@ def restore_by_samples(
     scale: float,
     denoise_only: bool,
     memory_bytes: int,
+    first: int = 0,
     progress: Progress | None = None,
 ) -> InPlaneResult:
     """Restore a volume whose operator leaves slices independent, by samples.
@@ -58,6 +59,7 @@ def restore_by_samples(
     scale : in-plane factor that the networks are told.
     denoise_only : True if A is the identity: there is no null space, and projecting would put the noise back.
     memory_bytes : above this each network call is tiled; the sampler itself never is.
+    first : place of the first slice in the whole scan; a slice has the same samples in any part of it.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def restore_by_samples(
         part = _Part(lifted.coarse(index), linear.slab(index, index + 1), operator, intensity, sigma, axis)
         started = time.process_time()
         draws = _draws(
-            given, sampling, None if denoise_only else part, memory_bytes, sampling.seed * _SEED_STRIDE + index
+            given, sampling, None if denoise_only else part, memory_bytes, sampling.seed * _SEED_STRIDE + first + index
         )
         spent += time.process_time() - started
         images = torch.stack([draw.image for draw in draws])

@@ -68,7 +68,7 @@ def find_lost(volume: Volume) -> list[LostSlice]:
     before: Plane | None = None
     thumbnails: list[Plane] = []
     for index in range(count):
-        plane = np.take(volume.values, index, axis)
+        plane = np.array(np.moveaxis(volume.values, axis, 0)[index])
         if _blank(plane):
             found[index] = LostSlice(index, "blank")
         elif before is not None and np.array_equal(plane, before):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from medsr.errors import UsageError
 from medsr.models.mixture import checked_fidelity
 from medsr.records import Task
 
-__all__ = ["DEFAULT_SAMPLES", "Method", "RestoreRequest"]
+__all__ = ["DEFAULT_SAMPLES", "Evidence", "Method", "RestoreRequest"]
 
 Method = Literal["regress", "gan", "diffusion"]
+Evidence = Literal["probe", "family", "hidden"]
 
 DEFAULT_SAMPLES = 8
 MOST_SAMPLES = 64
@@ -34,11 +35,13 @@ class RestoreRequest:
     samples : of a diffusion, 1 to 64; the image is their mean.
     seed : of the samples.
     device, precision, threads : how the network runs; all cores where threads is None.
+    evidence : what else to run for the gate: ``probe`` (discs planted and restored again), ``family`` (the regressor
+        beside a GAN or a diffusion), ``hidden`` (acquired slices of an inpainting hidden and restored again).
 
     Raises
     ------
     UsageError : ``restore.task``, ``restore.scale``, ``restore.slices``, ``restore.noise``, ``restore.method``,
-        ``restore.fidelity``, ``restore.samples``, ``restore.engine``.
+        ``restore.fidelity``, ``restore.samples``, ``restore.engine``, ``restore.evidence``.
     """
 
     task: Task
@@ -53,6 +56,7 @@ class RestoreRequest:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int | None = None
+    evidence: frozenset[Evidence] = frozenset()
 
     def __post_init__(self) -> None:
         if self.task not in ("denoise", "superres", "inpaint"):
@@ -67,6 +71,10 @@ class RestoreRequest:
             raise UsageError("restore.engine", f"there is no device {self.device!r} with precision {self.precision!r}")
         if self.threads is not None and self.threads < 1:
             raise UsageError("restore.engine", f"{self.threads} threads cannot run a network")
+        if not self.evidence <= set(get_args(Evidence)):
+            raise UsageError(
+                "restore.evidence", f"there is no evidence {sorted(self.evidence - set(get_args(Evidence)))}"
+            )
 
     def _check_factors(self) -> None:
         if self.task == "superres":

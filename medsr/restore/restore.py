@@ -14,18 +14,17 @@ from medsr.models.levels import level_name
 from medsr.physics import Identity, MagnitudeNoise, NoNoise, Operator, ProjectionNoise, SliceMask, SliceProfile
 from medsr.physics.estimate import NoiseEstimate, estimate_noise
 from medsr.records import NoiseLevel, Restoration
-from medsr.restore.diffusion import restore_by_samples
+from medsr.restore.evidence import gathered
 from medsr.restore.intensity import intensity_of
 from medsr.restore.lost import acquired
 from medsr.restore.operators import declared_operator, operator_of
-from medsr.restore.painter import Painter, painter_of
-from medsr.restore.regress import InPlaneResult, Progress, restore_in_plane
+from medsr.restore.painter import painter_of
+from medsr.restore.regress import Progress
 from medsr.restore.request import RestoreRequest
-from medsr.restore.through import restore_through
-from medsr.settings import settings
+from medsr.restore.run import Run, told_scale
 from medsr.volume import Volume
 
-__all__ = ["noise_of", "removable_sigma", "restore", "told_scale", "told_sigma"]
+__all__ = ["noise_of", "removable_sigma", "restore", "told_sigma"]
 
 
 def restore(
@@ -63,10 +62,11 @@ def restore(
         raise UsageError("restore.task", f"{chosen.name} does not restore a scan with {linear.kind}")
     painter = painter_of(chosen, request, level=level_name(request.task, told_scale(operator, volume)))
     loaded = time.perf_counter()
-    result = _run(y, painter, operator, told_sigma(operator, noise, estimated), progress)
+    run = Run(painter, intensity_of(y), *told_sigma(operator, noise, estimated))
+    result = run(y, operator, progress=progress)
     finished = time.perf_counter()
     kept_grid = isinstance(linear, SliceMask)
-    return Restoration(
+    made = Restoration(
         # Fill values are put back by place on the whole grid, which y of a stack with lost slices is not.
         measured=replace(y, padding=None) if kept_grid else y,
         image=result.image,
@@ -85,9 +85,10 @@ def restore(
             "network_cpu_s": result.network_s,
         },
         resources={"device": painter.engine.device, "threads": torch.get_num_threads()},
-        intensity={**intensity_of(y).to_record(), "projection_weight": result.projection_weight},
+        intensity={**run.intensity.to_record(), "projection_weight": result.projection_weight},
         domain=chosen.domain,
     )
+    return gathered(made, run, chosen, request)
 
 
 def noise_of(volume: Volume, request: RestoreRequest, estimated: NoiseEstimate) -> NoiseLevel:
@@ -133,55 +134,3 @@ def told_sigma(operator: Operator, noise: NoiseLevel, estimated: NoiseEstimate) 
     if isinstance(operator.linear, (SliceMask, SliceProfile)):
         return float(noise.sigma if estimated.tissue is None else estimated.tissue), 0.0
     return 0.0, 0.0
-
-
-def told_scale(operator: Operator, volume: Volume) -> float:
-    """In-plane factor: fine over coarse matrix along the first in-plane axis; 1 where the matrix is kept."""
-    axis = volume.geometry.in_plane_axes[0]
-    return operator.linear.fine_shape[axis] / operator.linear.coarse_shape[axis]
-
-
-def _run(
-    y: Volume, painter: Painter, operator: Operator, told: tuple[float, float], progress: Progress | None
-) -> InPlaneResult:
-    sigma, allowed = told
-    intensity, memory = intensity_of(y), settings().tile_memory_bytes
-    config, scale = painter.engine.network.config, told_scale(operator, y)
-    if isinstance(operator.linear, (SliceMask, SliceProfile)):
-        return restore_through(
-            y,
-            painter.engine,
-            config=config,
-            operator=operator,
-            intensity=intensity,
-            sigma=sigma,
-            allowed=allowed,
-            start=painter.start,
-            memory_bytes=memory,
-            progress=progress,
-        )
-    denoise_only = isinstance(operator.linear, Identity)
-    if painter.sampling is not None:
-        return restore_by_samples(
-            y,
-            painter.sampling,
-            operator=operator,
-            intensity=intensity,
-            sigma=sigma,
-            scale=scale,
-            denoise_only=denoise_only,
-            memory_bytes=memory,
-            progress=progress,
-        )
-    return restore_in_plane(
-        y,
-        painter.engine,
-        config=config,
-        operator=operator,
-        intensity=intensity,
-        sigma=sigma,
-        scale=scale,
-        denoise_only=denoise_only,
-        memory_bytes=memory,
-        progress=progress,
-    )

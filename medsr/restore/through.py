@@ -74,7 +74,7 @@ def restore_through(
             progress(done, len(wanted))
     if isinstance(linear, SliceMask):
         for place, index in enumerate(linear.kept):
-            put_slice(estimate, torch.from_numpy(np.array(np.take(measured.values, place, axis))), index, axis)
+            put_slice(estimate, torch.from_numpy(np.array(np.moveaxis(measured.values, axis, 0)[place])), index, axis)
         return InPlaneResult(estimate, estimate, spent, 1.0, float("nan"))
     image, weight, rms = _projected(measured, estimate, operator, allowed)
     return InPlaneResult(image, estimate, spent, weight, rms)
@@ -105,9 +105,9 @@ class _Known:
 
 
 def _filled(measured: Volume, index: int, axis: int) -> npt.NDArray[np.float32]:
-    values = np.array(np.take(measured.values, index, axis), dtype=np.float32, order="C")
+    values = np.array(np.moveaxis(measured.values, axis, 0)[index], dtype=np.float32, order="C")
     if measured.padding is not None and measured.modality == "CT":
-        values[np.take(measured.padding, index, axis)] = PADDING_HU
+        values[np.moveaxis(measured.padding, axis, 0)[index]] = PADDING_HU
     return values
 
 

@@ -1,17 +1,14 @@
-"""Training of a bridge on a frozen regressor, and the fit of its local scale and of its spread."""
+"""Training of a bridge on a frozen regressor, and the fit of its local scale."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from medsr.models.bridge import (
-    STEPS,
     Bridge,
     BridgeSettings,
     bridge_input,
@@ -19,37 +16,19 @@ from medsr.models.bridge import (
     scale_features,
 )
 from medsr.models.bundle import Bundle, load_network
-from medsr.models.levels import FITTED_SCALES, level_name
-from medsr.restore.sampler import Draw, paired_noise, sample, step_weight
 from medsr.train.loop import Training
-from medsr.train.operator_pairs import OperatorBatch, OperatorDraw
 from medsr.train.pairs import PairDraw
 from medsr.train.recipe import Recipe
 from medsr.train.scans import Scan
 from medsr.train.through_pairs import ThroughDraw
 
-__all__ = ["BridgeTraining", "LevelFigures"]
+__all__ = ["BridgeTraining"]
 
 _FIT_BATCHES = 30
 _RESIDUAL_TO_SD = 1.4
 """A residual's standard deviation is about 1.4 times its mean absolute value for the heavy tails found here."""
 _LAST_TIME_SHARE = 0.3
 _FRESH_AT_FIRST, _FRESH_EVERY, _MOST_RECENT = 8, 4, 96
-_LEVEL_PATCHES, _LEVEL_SAMPLES = 32, 4
-_FIT_PATCH = 72
-"""Divisible by every in-plane factor."""
-
-
-@dataclass(frozen=True, slots=True)
-class LevelFigures:
-    """What held-out patches say of one level: PSNR in dB, and the multiplier that makes the spread fit the error."""
-
-    level: str
-    regressor_db: float
-    single_db: float
-    mean_db: float
-    multiplier: float
-    rank_correlation: float
 
 
 class BridgeTraining(Training):
@@ -68,12 +47,6 @@ class BridgeTraining(Training):
         bridge = Bridge(self.recipe.network)
         bridge.load_state_dict(self.ema.weights)
         return bridge.eval()
-
-    def figures(self) -> list[LevelFigures]:
-        """Fit the spread of each level on held-out subjects; empty without any."""
-        if not self.held_out:
-            return []
-        return [self._level(scale) for scale in (1.0, *FITTED_SCALES)]
 
     def _build(self, start: Bundle | None) -> Bridge:
         if start is not None:
@@ -139,68 +112,3 @@ class BridgeTraining(Training):
             before, after = ((image - target).square().mean((1, 2, 3)) for image in (regressed, output))
             gains.append(10 * torch.log10(before / after))
         return float(torch.cat(gains).mean())
-
-    def _level(self, scale: float) -> LevelFigures:
-        recipe = replace(self.recipe, patch=_FIT_PATCH)
-        draw = OperatorDraw(recipe, self.held_out, np.random.default_rng(recipe.seed + 3))
-        bridge, slices = self.averaged_bridge(), recipe.network.slices
-        noise = torch.Generator().manual_seed(recipe.seed)
-        totals: list[Mapping[str, torch.Tensor]] = []
-        for _ in range(_LEVEL_PATCHES // 8):
-            batch = draw.operator_batch(8, scale=scale)
-            regressed = self._regress(batch.given)
-            local = residual_scale(batch.given, regressed, self.settings.scale_weights, slices=slices)
-            with torch.inference_mode():
-                starts = paired_noise(regressed.shape, _LEVEL_SAMPLES, noise)
-                draws = torch.stack([_drawn(bridge, batch, regressed, local, start).image for start in starts])
-            totals.append({"x": batch.target, "regressed": regressed, "draws": draws})
-        level = level_name("denoise" if scale == 1.0 else "superres", scale)
-        return _figures(level, totals, floor=0.05 if recipe.modality == "MR" else -0.5)
-
-
-def _drawn(
-    bridge: Bridge, batch: OperatorBatch, regressed: torch.Tensor, local: torch.Tensor, noise: torch.Tensor
-) -> Draw:
-    """One sample of a training batch; every item is consistent with A of its own input."""
-    linear = batch.linear
-    if linear is None:
-        return sample(bridge, batch.given, regressed, local, steps=STEPS, noise=noise)
-    centre = bridge.config.slices // 2
-    lifted = batch.given[:, centre : centre + 1].movedim(1, -1)
-    measured = linear.forward(lifted)
-
-    def consistent(estimate: torch.Tensor, time: float) -> torch.Tensor:
-        weights = [step_weight(time, part, sigma) for part, sigma in zip(local, batch.sigma, strict=True)]
-        moved = linear.pinv(measured - linear.forward(estimate.movedim(1, -1))).movedim(-1, 1)
-        return estimate + torch.tensor(weights).view(-1, 1, 1, 1) * moved
-
-    return sample(bridge, batch.given, regressed, local, steps=STEPS, noise=noise, consistent=consistent)
-
-
-def _figures(level: str, parts: list[Mapping[str, torch.Tensor]], *, floor: float) -> LevelFigures:
-    truth = torch.cat([part["x"] for part in parts])
-    regressed = torch.cat([part["regressed"] for part in parts])
-    draws = torch.cat([part["draws"] for part in parts], 1)
-    mask, count = truth > floor, len(draws)
-    mean, deviation = draws.mean(0), draws.std(0)
-    error = mean - truth
-    claimed = (deviation[mask].square().mean() * (1 + 1 / count)).sqrt()
-
-    def decibel(image: torch.Tensor) -> float:
-        return float(-10 * torch.log10((image - truth)[mask].square().mean()))
-
-    blocks = [torch.nn.functional.avg_pool2d(image.square(), 8).sqrt().flatten() for image in (deviation, error)]
-    return LevelFigures(
-        level,
-        regressor_db=decibel(regressed),
-        single_db=decibel(draws[0]),
-        mean_db=decibel(mean),
-        multiplier=float(error[mask].square().mean().sqrt() / claimed),
-        rank_correlation=_rank_correlation(blocks[0], blocks[1]),
-    )
-
-
-def _rank_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Spearman's coefficient."""
-    ranks = torch.stack([values.argsort().argsort().float() for values in (a, b)])
-    return float(torch.corrcoef(ranks)[0, 1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,10 @@ import yaml
 from safetensors.torch import save
 
 from medsr import __version__
-from medsr.models.bundle import MANIFEST_FILES, Bundle, file_sha256
+from medsr.models.bundle import Bundle
 from medsr.models.generator import Generator
 from medsr.models.inputs import MAPS_TEXT, MR_PERCENTILE
+from medsr.models.reset import canonical, write_manifest
 from medsr.models.through import THROUGH_MAPS_TEXT
 from medsr.resources import write_bytes
 from medsr.train.recipe import Recipe
@@ -29,8 +29,8 @@ _DISCLAIMER = "Research software. Not a medical device; not for diagnosis or tre
 class TrainingFacts:
     """What the card says of a training.
 
-    settings is what the method needs beside weights (fidelity, spread), table its figures on held-out subjects as
-    Markdown, features the range of each domain feature over the training scans.
+    settings is what the method needs beside weights, features the range of each domain feature over the training
+    scans.
     """
 
     steps: int
@@ -41,7 +41,6 @@ class TrainingFacts:
     started_from: str | None
     regressor: Bundle | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
-    table: str = ""
     features: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -49,13 +48,12 @@ def write_bundle(network: Generator, recipe: Recipe, facts: TrainingFacts, folde
     """Write every file of a bundle; the manifest last, so that an interrupted write leaves no valid bundle."""
     weights = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     write_bytes(folder / "models" / "model.safetensors", save(weights))
-    write_bytes(folder / "configs" / "metadata.json", _canonical(_metadata(recipe, facts)))
-    write_bytes(folder / "configs" / "inference.json", _canonical(_inference()))
+    write_bytes(folder / "configs" / "metadata.json", canonical(_metadata(recipe, facts)))
+    write_bytes(folder / "configs" / "inference.json", canonical(_inference()))
     write_bytes(folder / "docs" / "README.md", _card(recipe, facts).encode())
     write_bytes(folder / "recipe.yaml", yaml.safe_dump(_plain(recipe.to_record()), sort_keys=False).encode())
     write_bytes(folder / "LICENSE", licence.encode())
-    files = {name: file_sha256(folder / name) for name in MANIFEST_FILES}
-    write_bytes(folder / "manifest.json", _canonical({"schema": "medsr.manifest/1", "files": files}))
+    write_manifest(folder)
 
 
 def _metadata(recipe: Recipe, facts: TrainingFacts) -> dict[str, object]:
@@ -206,7 +204,6 @@ def _card(recipe: Recipe, facts: TrainingFacts) -> str:
     start = facts.started_from or "random weights"
     attribution = "\n".join(f"- {line}" for line in facts.attribution) or "- none given"
     base = f"{facts.regressor.name} ({facts.regressor.sha256[:12]})" if facts.regressor else "none"
-    figures = f"\n## Figures on held-out subjects\n\n{facts.table}\n" if facts.table else ""
     return f"""# {recipe.name} {recipe.version}
 
 {_title(recipe)}. {_DISCLAIMER}
@@ -226,7 +223,7 @@ def _card(recipe: Recipe, facts: TrainingFacts) -> str:
 
 Everything else that decided these weights stands in recipe.yaml. Figures on scans that no weight, threshold or
 seed has seen are printed by `medsr evaluate`.
-{figures}
+
 ## Data and attribution
 
 {attribution}
@@ -236,10 +233,6 @@ seed has seen are printed by `medsr evaluate`.
 A result can hold invented or miss real structure. It is judged by medsr's gate before release and is not to be
 read without the original.
 """
-
-
-def _canonical(record: Mapping[str, object]) -> bytes:
-    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _plain(value: object) -> object:

@@ -81,13 +81,7 @@ class Training:
         torch.manual_seed(recipe.seed)
         self.network = self._build(start)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            recipe.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=1e-4,
-            fused=True,
-        )
+        self.optimiser = self._optimiser()
         # Weights, their update and the loss stay float32; only the convolutions round.
         self._half = choose_precision("auto", "cpu") == "bf16"
         self.ema = Ema(self.network)
@@ -166,6 +160,10 @@ class Training:
     def _build(self, start: Bundle | None) -> nn.Module:
         """The network to be trained, random or from a bundle."""
         return load_network(start) if start else Generator(self.recipe.network)
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        rate, parameters = self.recipe.learning_rate, self.network.parameters()
+        return torch.optim.AdamW(parameters, rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
 
     def _step(self, draw: PairDraw | ThroughDraw, elapsed: float) -> float:
         """One step on fresh pairs; returns the loss."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from medsr.errors import UsageError
 from medsr.models.bundle import Bundle
@@ -15,7 +17,6 @@ from medsr.resources import data_root
 from medsr.train.bridge_loop import BridgeTraining
 from medsr.train.bundle_writer import TrainingFacts, write_bundle
 from medsr.train.ct_bank import CtPreparer
-from medsr.train.fitted import bridge_settings, gan_settings, percentiles
 from medsr.train.gan_loop import GanTraining
 from medsr.train.loop import Report, Training
 from medsr.train.recipe import Recipe, load_recipe
@@ -68,7 +69,6 @@ def train(
     scans, features = _scans(chosen, data, work, log)
     training = _training(chosen, scans, work, base)
     training.run(report)
-    settings, table = _fitted(training)
     regressor = base if chosen.method != "regress" else None
     facts = TrainingFacts(
         steps=training.progress.step,
@@ -78,9 +78,8 @@ def train(
         attribution=_attribution(data),
         started_from=f"{base.name} {base.version} ({base.sha256[:12]})" if base and regressor is None else None,
         regressor=regressor,
-        settings=settings,
-        table=table,
-        features=percentiles(features, {scan.name for scan in training.kept}),
+        settings=_settings(training),
+        features=_percentiles(features, {scan.name for scan in training.kept}),
     )
     licence = (data_root("models") / "LICENSE").read_text(encoding="utf-8")
     write_bundle(training.averaged(), chosen, facts, output, licence=licence)
@@ -107,13 +106,13 @@ def _training(recipe: Recipe, scans: list[Scan], work: Path, base: Bundle | None
     return GanTraining(recipe, scans, work, regressor=base)
 
 
-def _fitted(training: Training) -> tuple[Mapping[str, object], str]:
-    """What is fitted on held-out subjects after the last step: settings for the bundle, and a table for its card."""
+def _settings(training: Training) -> Mapping[str, object]:
+    """What the method needs beside weights, as far as training knows it; `medsr models tune` fits the rest."""
     if isinstance(training, BridgeTraining):
-        return bridge_settings(training.settings, training.figures())
+        return training.settings.to_record()
     if isinstance(training, GanTraining):
-        return gan_settings(training.figures())
-    return ({"start": training.recipe.start} if training.recipe.plane == "through" else {}), ""
+        return {"fidelity": {}}
+    return {"start": training.recipe.start} if training.recipe.plane == "through" else {}
 
 
 def _scans(
@@ -134,6 +133,15 @@ def _scans(
         return scan
 
     return read_scans(data, described, log=log), features
+
+
+def _percentiles(features: Mapping[str, Mapping[str, float]], names: Collection[str]) -> dict[str, tuple[float, float]]:
+    """1st and 99th percentile of every domain feature over the scans that were trained on."""
+    chosen = [item for name, item in features.items() if name in names]
+    if not chosen:
+        return {}
+    table = {name: np.percentile([item[name] for item in chosen], (1, 99)) for name in chosen[0]}
+    return {name: (round(float(low), 4), round(float(high), 4)) for name, (low, high) in table.items()}
 
 
 def _attribution(data: Path) -> tuple[str, ...]:

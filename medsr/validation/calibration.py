@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from medsr.validation.challenge import Arm
 from medsr.validation.intervals import upper_bound
 
 __all__ = [
+    "DRIFT_SCORES",
     "FEWEST_SUBJECTS",
     "Certificate",
     "Normalisation",
@@ -26,10 +28,13 @@ __all__ = [
     "ScoredSubject",
     "certify",
     "drifted",
+    "largest_threshold",
     "least_subjects",
     "lesion_of",
     "normalise",
+    "null_thresholds",
     "oversmooths",
+    "walked_thresholds",
 ]
 
 FEWEST_SUBJECTS = 29
@@ -37,6 +42,8 @@ FEWEST_SUBJECTS = 29
 THRESHOLDS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(401))
 """The walk's thresholds in units of the clean scores' spread, fixed before any subject is seen: 0 holds nearly all."""
 CONFIDENCE = 0.95
+DRIFT_SCORES = 100
+"""So many of the last scores are compared with those of the calibration."""
 
 _DPRIMES = (8.0, 10.0, 12.0)
 _DIAMETERS_PX = (4.0, 8.0, 16.0)
@@ -44,6 +51,8 @@ _DRIFT_P = 1e-3
 _LARGEST_SPREAD_Z = 5.7
 _SMALLEST_THRESHOLD = 5.0
 _MAD = 1.4826
+_NULL_SPREADS = 5.0
+_LEAST_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,16 @@ class Normalisation:
 
 @dataclass(frozen=True, slots=True)
 class ScoredSubject:
-    """One subject of fold B: the combined score of its clean twin and of the twin with its lesion."""
+    """One subject of fold B: the combined score of its clean twin and of the twin with its lesion.
+
+    clean_held, planted_held : the gate holds that twin whatever its score, for a finding or a channel of its own.
+    """
 
     subject: str
     clean: float
     planted: float
+    clean_held: bool = False
+    planted_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +141,16 @@ def lesion_of(subject: str, *, salt: str) -> PlannedLesion:
     )
 
 
-def normalise(clean: Sequence[Mapping[str, float | None]], channels: Sequence[str]) -> Normalisation:
+def normalise(
+    clean: Sequence[Mapping[str, float | None]],
+    channels: Sequence[str],
+    *,
+    limits: Mapping[str, float] = MappingProxyType({}),
+) -> Normalisation:
     """Median and 1.4826 MAD of each channel over the clean subjects of fold A.
 
-    A channel that never varies (a scan without findings) gets a spread of 1, its own unit.
+    A channel that never varies (a scan without findings) gets a spread of 1, its own unit. One that hardly varies gets
+    a twentieth of its own threshold (`limits`): a few slices of fold A must not make a trifle into the worst channel.
 
     Raises
     ------
@@ -146,7 +166,7 @@ def normalise(clean: Sequence[Mapping[str, float | None]], channels: Sequence[st
             raise ValueError(f"channel {name} has no finite value for {len(clean) - len(finite)} subjects")
         median[name] = float(np.median(finite))
         mad = _MAD * float(np.median(np.abs(finite - median[name])))
-        spread[name] = mad if mad > 0 else 1.0
+        spread[name] = max(mad, _LEAST_SHARE * limits.get(name, 0.0)) if mad > 0 else 1.0
     return Normalisation(median, spread)
 
 
@@ -170,8 +190,8 @@ def certify(subjects: Sequence[ScoredSubject], *, beta: float, thresholds: Seque
     if not 0 < beta < 1 or any(b <= a for a, b in pairwise(thresholds)):
         raise ValueError("beta is a rate, and thresholds rise")
     count = len(subjects)
-    planted = np.array([item.planted for item in subjects], float)
-    clean = np.array([item.clean for item in subjects], float)
+    planted = np.array([math.inf if item.planted_held else item.planted for item in subjects], float)
+    clean = np.array([math.inf if item.clean_held else item.clean for item in subjects], float)
     best: tuple[float, int, float] | None = None
     if count >= FEWEST_SUBJECTS:
         for threshold in thresholds:
@@ -194,6 +214,32 @@ def least_subjects(beta: float, misses: int) -> int:
     return count
 
 
+def null_thresholds(clean: Sequence[Mapping[str, float | None]], channels: Sequence[str]) -> dict[str, float]:
+    """Thresholds of channels that no physics bounds: five spreads above the median of clean scans of fold A.
+
+    They hold and never verify, so that nothing is promised of them; a channel that some subject lacks gets none.
+    """
+    complete = [
+        name
+        for name in channels
+        if clean and all((value := item.get(name)) is not None and math.isfinite(value) for item in clean)
+    ]
+    if not complete:
+        return {}
+    normal = normalise(clean, complete)
+    return {name: normal.median[name] + _NULL_SPREADS * normal.spread[name] for name in complete}
+
+
+def largest_threshold(normalisation: Normalisation, scan: str) -> float:
+    """The combined threshold at which channel `scan` would let a z of 5.7 noise sd pass; no walk goes beyond it."""
+    return (_LARGEST_SPREAD_Z - normalisation.median[scan]) / normalisation.spread[scan]
+
+
+def walked_thresholds(limit: float) -> tuple[float, ...]:
+    """The thresholds of the walk up to `limit`."""
+    return tuple(threshold for threshold in THRESHOLDS if threshold <= limit)
+
+
 def oversmooths(threshold: float, spread: float) -> bool:
     """True if a threshold in spreads of a model's clean output lies beyond physics: `model.oversmooths`, no record.
 
@@ -206,7 +252,12 @@ def oversmooths(threshold: float, spread: float) -> bool:
 
 
 def drifted(reference: Sequence[float], recent: Sequence[float]) -> bool:
-    """True if the last scores no longer follow those of the calibration (Kolmogorov-Smirnov, p < .001)."""
+    """True if the last scores no longer follow those of the calibration (Kolmogorov-Smirnov, p < .001).
+
+    Where there are none of either, nothing has drifted.
+    """
+    if len(reference) == 0 or len(recent) == 0:
+        return False
     finite = [value for value in recent if math.isfinite(value)]
     if len(finite) != len(recent):
         return True

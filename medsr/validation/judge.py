@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -9,9 +10,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from medsr.errors import MedsrError, Refusal
 from medsr.records import ChannelResult, Finding, Judgement, Restoration, pixels_sha256
+from medsr.validation.beside import beside
+from medsr.validation.calibration_use import calibrated
 from medsr.validation.findings import findings_of, merged
 from medsr.validation.limits import limits_of
 from medsr.validation.local_noise import plane_of
@@ -21,13 +25,14 @@ from medsr.validation.r2_local import THRESHOLD as WINDOW_THRESHOLD
 from medsr.validation.r2_local import LocalAgreement
 from medsr.validation.r3_audit import Audit, audit
 from medsr.validation.r4_scan import THRESHOLD, Scan, ScanTally
-from medsr.validation.r9_probe import probe_result
+from medsr.validation.r7_whiteness import Whiteness
+from medsr.validation.reference import compare
 from medsr.validation.residual import Measurement, Residuals, SliceResidual
 from medsr.validation.spectrum import Spectrum, outer_share, radial_spectrum, square_variance, window_variance
 
 __all__ = ["CHANNELS", "judge"]
 
-CHANNELS = ("R1", "R2", "R3", "R4", "R9", "R1w", "R4w")
+CHANNELS = ("R1", "R2", "R3", "R4", "R7", "R8", "R9", "N1", "N2", "N3", "N4", "N5", "R1w", "R4w")
 """Built channels: on the estimate before projection, and R1 and R4 again (w) on the written pixels."""
 
 _SPECTRUM_SLICES = 24
@@ -37,6 +42,9 @@ _CORNER_SLICES = 6
 _AUDIT_SLICES = 8
 _INTERPOLATED = 0.06
 """Less than this share of the noise near the Nyquist corner: the scanner interpolated, and its noise is not white."""
+
+_FLOOD = 0.1
+"""Where more than this share of all neighbourhoods departs from the scan, the image contradicts it as a whole."""
 
 _log = logging.getLogger("medsr.validation")
 
@@ -50,13 +58,24 @@ class _Examined:
     maps: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def judge(restoration: Restoration) -> Judgement:
+def judge(
+    restoration: Restoration, *, policy_sha256: str | None = None, today: datetime.date | None = None
+) -> Judgement:
     """Judge a restoration; never raises.
 
     Anything that goes wrong becomes ``Judgement.error`` with every channel not assessed, which no policy releases.
+
+    Parameters
+    ----------
+    policy_sha256 : of the policy that will decide; None judges without looking for a calibration record.
+    today : the day by which a record must not have expired.
     """
     try:
-        return _judge(restoration)
+        judgement = _judge(restoration)
+        if policy_sha256 is None:
+            return judgement
+        day = today or datetime.datetime.now(datetime.UTC).date()
+        return _under_record(judgement, restoration, policy_sha256, day)
     except MedsrError as error:
         return _failed(error.code)
     except Exception as error:  # noqa: BLE001 - the gate fails closed: an unknown error is a blocked result
@@ -68,17 +87,22 @@ def _judge(restoration: Restoration) -> Judgement:
     _check(restoration)
     measurement = Measurement(restoration)
     white = _white(measurement)
-    written = _examine(measurement, restoration.image, "w", white=white)
+    same = restoration.estimate is not None and _same(restoration, restoration.estimate)
+    written = _examine(measurement, restoration.image, "w", white=white, follow=same)
     if restoration.estimate is None:
         before = _Examined(_without_estimate(), ())
-    elif _same(restoration, restoration.estimate):
+    elif same:
         before = _Examined(tuple(replace(item, name=item.name.removesuffix("w")) for item in written.channels), ())
     else:
-        before = _examine(measurement, restoration.estimate, "", white=white)
-    again = tuple(item for item in written.channels if item.name in CHANNELS)
-    channels = (*before.channels, probe_result(restoration.probe), *again)
+        before = _examine(measurement, restoration.estimate, "", white=white, follow=True)
+    interpolated = restoration.measured.modality == "MR" and not white
+    others = beside(measurement, largest_bias=_largest_bias(restoration), interpolated=interpolated)
+    stranger = restoration.estimate is None
+    again = tuple(item for item in written.channels if stranger or item.name in CHANNELS)
     findings = merged(before.findings, written.findings)
     shown = shown_slices(restoration, findings)
+    reference = compare(restoration, largest_bias=_largest_bias(restoration), shown=shown)
+    channels = (*before.channels, *others.channels, *again, *reference.channels)
     energy, supplied_maps = supplied(restoration, shown)
     return Judgement(
         pixels_sha256=pixels_sha256(restoration.image, restoration.geometry),
@@ -91,18 +115,30 @@ def _judge(restoration: Restoration) -> Judgement:
         maps={
             "contradicted": contradicted(restoration, {**written.maps, **before.maps}, shown),
             "supplied": supplied_maps,
+            **reference.maps,
         },
-        limits=limits_of(restoration),
-        codes=_codes(restoration, channels),
+        limits=(*limits_of(restoration), *others.limits),
+        codes=(*_codes(restoration, channels), *others.codes),
+        noise_may_be_high=others.noise_may_be_high,
     )
+
+
+def _under_record(
+    judgement: Judgement, restoration: Restoration, policy_sha256: str, today: datetime.date
+) -> Judgement:
+    found = calibrated(restoration, judgement.channels, policy_sha256=policy_sha256, today=today)
+    limits = (*judgement.limits, *([found.limit] if found.limit else []))
+    return replace(judgement, channels=found.channels, score=found.score, calibration=found.use, limits=limits)
 
 
 def _codes(restoration: Restoration, channels: tuple[ChannelResult, ...]) -> tuple[str, ...]:
     """Reasons that hold a result beside channels and findings."""
     codes = ["no_preprojection"] if restoration.estimate is None else []
     if restoration.operator.provenance != "declared":
-        codes += ["operator.unverified" for item in channels if item.name == "R3" and item.status == "held"]
-    return tuple(codes)
+        unfit = any(item.name in ("R3", "R3w") and item.status == "held" for item in channels)
+        codes += ["operator.unverified"] if unfit else []
+    flooded = any((item.extent or 0) > _FLOOD and item.status == "held" for item in channels if item.kind == "range")
+    return (*codes, *(["contradicts.whole"] if flooded else []))
 
 
 def _check(restoration: Restoration) -> None:
@@ -122,8 +158,10 @@ def _check(restoration: Restoration) -> None:
         raise Refusal("judge.shape", fact)
 
 
-def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: str, *, white: bool) -> _Examined:
-    """Every range channel over every slice.
+def _examine(
+    measurement: Measurement, image: npt.NDArray[np.float32], suffix: str, *, white: bool, follow: bool
+) -> _Examined:
+    """Every range channel over every slice; R7 where `follow` is set, since projection whitens a residual.
 
     Spectrum (where it is not white) and audit come from a sample of slices first; R2 and R4 look at what the audit
     leaves.
@@ -141,6 +179,7 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
     scan, tally = Scan(measurement.plane_shape, spectrum, level_air=level_air), ScanTally()
     modality = measurement.volume.modality
     agreement, audited = GlobalAgreement(modality, largest), GlobalAgreement(modality, largest)
+    whiteness = Whiteness()
     local = LocalAgreement(spectrum, modality=modality, largest_bias=largest)
     square = square_variance(spectrum)
     maps: dict[int, npt.NDArray[np.float32]] = {}
@@ -153,7 +192,10 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
             agreement.add_with(item, variance, square)
             audited.add_with(left, variance, square)
         local.add(left)
-        scanned = scan.scan(left)
+        power = scan.white(left)
+        if follow:
+            whiteness.add(left, left.u if white else fft.irfft2(power, measurement.plane_shape))
+        scanned = scan.scan(left, spectrum=power)
         tally.add(left, scanned)
         worst[index] = abs(scanned.peaks[0].z) if scanned.peaks else 0.5 * (index == measurement.count // 2)
         maps[index] = scanned.best
@@ -165,6 +207,7 @@ def _examine(measurement: Measurement, image: npt.NDArray[np.float32], suffix: s
         local.result(f"R2{suffix}", note),
         checked,
         tally.result(f"R4{suffix}", note),
+        *([whiteness.result(f"R7{suffix}", note)] if follow else []),
     )
     return _Examined(channels, findings_of(tally.peaks, restoration, channel=f"R4{suffix}"), maps)
 
@@ -185,7 +228,8 @@ def _audit_result(name: str, fit: Audit | None, restoration: Restoration, larges
         return ChannelResult(name, "range", "not_assessed", None, 1.0, may="hold", note="no voxel to judge")
     identity = restoration.operator.linear.kind == "identity"
     declared = restoration.operator.provenance == "declared"
-    return fit.result(name, largest_offset=largest, identity=identity, declared=declared)
+    modality = restoration.measured.modality
+    return fit.result(name, largest_offset=largest, identity=identity, declared=declared, modality=modality)
 
 
 def _white(measurement: Measurement) -> bool:
@@ -210,6 +254,7 @@ def _without_estimate() -> tuple[ChannelResult, ...]:
         ChannelResult("R2", "range", "not_assessed", None, WINDOW_THRESHOLD, may="verify", note=note),
         ChannelResult("R3", "range", "not_assessed", None, 1.0, may="hold", note=note),
         ChannelResult("R4", "range", "not_assessed", None, THRESHOLD, may="verify", note=note),
+        ChannelResult("R7", "range", "not_assessed", None, 1.0, may="hold", note=note),
     )
 
 
@@ -230,24 +275,26 @@ def _largest_bias(restoration: Restoration) -> float:
 
 def _same(restoration: Restoration, estimate: npt.NDArray[np.float32]) -> bool:
     """True where nothing was projected: image and estimate differ by rounding and fill values alone."""
-    if restoration.operator.linear.kind != "identity":
-        return False
     if restoration.image is estimate:
         return True
+    if restoration.operator.linear.kind not in ("identity", "slice_mask"):
+        return False
     step = 0.51 if restoration.measured.source.integer else 0.0
     axis, padding = restoration.geometry.slice_axis, restoration.measured.padding
     for index in range(restoration.geometry.shape[axis]):
         difference = np.abs(plane_of(restoration.image, index, axis) - plane_of(estimate, index, axis))
         if padding is not None:
-            difference[np.take(padding, index, axis)] = 0
+            difference[np.moveaxis(padding, axis, 0)[index]] = 0
         if difference.max() > step:
             return False
     return True
 
 
 def _failed(reason: str) -> Judgement:
+    note = f"judging failed: {reason}"
     channels = tuple(
-        ChannelResult(name, "range", "not_assessed", None, None, note=f"judging failed: {reason}") for name in CHANNELS
+        ChannelResult(name, "null" if name.startswith("N") else "range", "not_assessed", None, None, note=note)
+        for name in CHANNELS
     )
     return Judgement(
         pixels_sha256="",

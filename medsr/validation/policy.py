@@ -6,8 +6,8 @@ import hashlib
 import math
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medsr.errors import Refusal, UsageError
@@ -17,8 +17,12 @@ from medsr.validation.judge import CHANNELS
 
 __all__ = ["Policy", "load_policy"]
 
-_KEYS = {"name", "version", "description", "waive_uncalibrated", "required", "most_findings_a_slice", "reject_dprime"}
+_WORDS = ("name", "version", "description")
+_SWITCHES = ("waive_uncalibrated", "release_synthetic")
+_LIMITS = ("most_findings_a_slice", "reject_dprime")
+_KEYS = {*_WORDS, *_SWITCHES, *_LIMITS, "required", "required_by_method", "required_with_second"}
 _TASKS = ("denoise", "superres", "inpaint")
+_METHODS = ("regress", "gan", "diffusion")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 
 
@@ -33,6 +37,9 @@ class Policy:
     most_findings_a_slice : more than this and the result is rejected.
     reject_dprime : a finding of at least this detectability on the written pixels rejects.
     sha256 : of the file's bytes.
+    by_method : channels that a method needs besides.
+    with_second : channels that are needed besides where a second scan was given.
+    release_synthetic : a volume with slices that nobody measured may be released without a reader.
     """
 
     name: str
@@ -42,6 +49,23 @@ class Policy:
     most_findings_a_slice: float
     reject_dprime: float
     sha256: str
+    by_method: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    with_second: tuple[str, ...] = ()
+    release_synthetic: bool = False
+
+    def required_for(self, task: str, *, method: str | None = None, second: bool = False) -> tuple[str, ...]:
+        """Channels that must have passed for a task and method; empty where the policy states nothing for the task.
+
+        Parameters
+        ----------
+        method : that made the image; None for a candidate of unknown making.
+        second : an independent second scan was given.
+        """
+        base = self.required.get(task, ())
+        if not base:
+            return ()
+        more = (*self.by_method.get(method or "", ()), *(self.with_second if second else ()))
+        return tuple(dict.fromkeys((*base, *more)))
 
 
 def load_policy(name: str) -> Policy:
@@ -68,30 +92,40 @@ def _parsed(path: Path) -> Policy:
         raise Refusal("policy.broken", f"{path.name} is not TOML") from error
     if set(record) != _KEYS:
         raise Refusal("policy.broken", f"{path.name} must have exactly the keys {sorted(_KEYS)}")
-    if any(not isinstance(record[key], str) or not record[key] for key in ("name", "version", "description")):
+    if any(not isinstance(record[key], str) or not record[key] for key in _WORDS):
         raise Refusal("policy.broken", f"{path.name}: name, version and description must be words")
-    if not isinstance(record["waive_uncalibrated"], bool):
-        raise Refusal("policy.broken", f"{path.name}: waive_uncalibrated must be true or false")
+    if any(not isinstance(record[key], bool) for key in _SWITCHES):
+        raise Refusal("policy.broken", f"{path.name}: {' and '.join(_SWITCHES)} must be true or false")
+    required = _lists(record["required"], _TASKS, path.name)
+    if not required:
+        raise Refusal("policy.broken", f"{path.name} requires no channel")
     return Policy(
         name=record["name"],
         version=record["version"],
-        required=_required(record["required"], path.name),
+        required=required,
         waive_uncalibrated=record["waive_uncalibrated"],
         most_findings_a_slice=_limit(record, "most_findings_a_slice", path.name),
         reject_dprime=_limit(record, "reject_dprime", path.name),
         sha256=hashlib.sha256(data).hexdigest(),
+        by_method=_lists(record["required_by_method"], _METHODS, path.name),
+        with_second=_channels(record["required_with_second"], "a second scan", path.name, empty=True),
+        release_synthetic=record["release_synthetic"],
     )
 
 
-def _required(required: object, file: str) -> dict[str, tuple[str, ...]]:
-    """Channels by task; every task named needs at least one, and every one must be built."""
-    if not isinstance(required, dict) or not required:
-        raise Refusal("policy.broken", f"{file} requires no channel")
-    for task, channels in required.items():
-        known = isinstance(channels, list) and channels and all(name in CHANNELS for name in channels)
-        if task not in _TASKS or not known:
-            raise Refusal("policy.broken", f"{file}: {task} must require some of {list(CHANNELS)}")
-    return {task: tuple(channels) for task, channels in required.items()}
+def _lists(table: object, names: Sequence[str], file: str) -> dict[str, tuple[str, ...]]:
+    """Channels by name; every name needs at least one."""
+    if not isinstance(table, dict) or not set(table) <= set(names):
+        raise Refusal("policy.broken", f"{file}: channels are required by {list(names)}")
+    return {name: _channels(channels, name, file, empty=False) for name, channels in table.items()}
+
+
+def _channels(channels: object, owner: str, file: str, *, empty: bool) -> tuple[str, ...]:
+    """A list of channels, every one of which must be built."""
+    known = isinstance(channels, list) and all(isinstance(name, str) and name in CHANNELS for name in channels)
+    if not known or not (empty or channels):
+        raise Refusal("policy.broken", f"{file}: {owner} must require some of {list(CHANNELS)}")
+    return tuple(channels)  # type: ignore[arg-type]  # known says that it is a list
 
 
 def _limit(record: Mapping[str, object], key: str, file: str) -> float:

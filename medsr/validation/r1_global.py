@@ -13,6 +13,7 @@ from scipy.stats import norm
 from medsr.records import ChannelResult, ChannelStatus
 from medsr.validation.residual import SliceResidual
 from medsr.validation.spectrum import square_variance, window_variance
+from medsr.validation.wording import agreement_words
 from medsr.volume import Modality
 
 __all__ = ["LARGEST_BIAS_HU", "LARGEST_BIAS_SHARE", "LARGEST_MEAN_SQUARE", "GlobalAgreement"]
@@ -84,10 +85,20 @@ class GlobalAgreement:
         counted = [share for share, p in zip(shares, (p_mean, p_square), strict=True) if p < _SIGNIFICANCE]
         finite = all(math.isfinite(item) for item in (*tests, *shares))
         value = max(counted, default=0.0) if finite else math.nan
-        words = f"mean residual {bias:.3g}, mean u^2 {square:.3f}"
+        figures = f"mean residual {bias:.3g}, mean u^2 {square:.3f}"
         if square < _NOISE_LEFT:
-            words += ", noise_left: less than the noise was removed"
+            figures += ", noise_left: less than the noise was removed"
         status: ChannelStatus = "passed" if finite and value <= 1 else "held"
         excused = status == "held" and audited is not None and audited.result(name, "").status == "passed"
         may: Literal["hold", "reject"] = "hold" if excused else "reject"
-        return ChannelResult(name, "range", status, value, 1.0, min(p_mean, p_square), may=may, note=f"{words}; {note}")
+        words = ""
+        if status == "held" and finite:
+            beyond = [share > 1 and p < _SIGNIFICANCE for share, p in zip(shares, (p_mean, p_square), strict=True)]
+            words = agreement_words(
+                bias if beyond[0] else None,
+                square if beyond[1] else None,
+                largest_bias=self.largest_bias,
+                modality=self.modality,
+            )
+        note, p = f"{figures}; {note}", min(p_mean, p_square)
+        return ChannelResult(name, "range", status, value, 1.0, p, may=may, note=note, words=words)

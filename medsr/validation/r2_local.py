@@ -98,7 +98,11 @@ class LocalAgreement:
         words += f": {worst.statistic} {worst.value:.2f}"
         status: ChannelStatus = "passed" if finite and value <= THRESHOLD else "held"
         p = min(1.0, float(norm.sf(value)) * self._windows) if finite else None
-        return ChannelResult(name, "range", status, value, THRESHOLD, p, may="verify", note=f"{words}; {note}")
+        clause = f"{self._beyond} of {self._windows} neighbourhoods depart from the scan" if status == "held" else ""
+        return ChannelResult(
+            name, "range", status, value, THRESHOLD, p, may="verify", note=f"{words}; {note}", words=clause,
+            extent=self._beyond / max(1, self._windows),
+        )  # fmt: skip
 
     def _keep(
         self, index: int, statistic: str, deviates: npt.NDArray[np.float64], values: npt.NDArray[np.float64]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,8 @@ from scipy import ndimage
 
 from medsr.records import ChannelResult, ChannelStatus
 from medsr.validation.residual import SliceResidual
+from medsr.validation.wording import audit_words
+from medsr.volume import Modality
 
 __all__ = ["LARGEST_BLUR", "LARGEST_GAIN", "LARGEST_SHIFT_PX", "Audit", "audit"]
 
@@ -113,7 +115,9 @@ class Audit:
         """True if one of these coefficients is beyond 4 standard errors."""
         return any(abs(self.coefficients[term]) > _SIGNIFICANCE * self.errors[term] for term in terms)
 
-    def result(self, name: str, *, largest_offset: float, identity: bool, declared: bool) -> ChannelResult:
+    def result(
+        self, name: str, *, largest_offset: float, identity: bool, declared: bool, modality: Modality = "CT"
+    ) -> ChannelResult:
         """The channel: value is the worst of all readings over its bound, where significant.
 
         The identity can be wrong in nothing but offset and place. Elsewhere a point spread wider than stated counts; a
@@ -130,15 +134,32 @@ class Audit:
         counted = {key: share for key, (share, terms) in readings.items() if self.significant(*terms)}
         value = max(counted.values(), default=0.0) if finite else math.nan
         status: ChannelStatus = "passed" if finite and value <= 1 else "held"
-        words = f"offset {self.offset:+.3g}, shift {self.shift_px[0]:+.2f} {self.shift_px[1]:+.2f} px"
+        note = f"offset {self.offset:+.3g}, shift {self.shift_px[0]:+.2f} {self.shift_px[1]:+.2f} px"
         if not identity:
-            words += f", gain {100 * self.gain:+.2f} %, curve {100 * self.curve:+.2f} %, blur {100 * self.blur:+.0f} %"
+            note += f", gain {100 * self.gain:+.2f} %, curve {100 * self.curve:+.2f} %, blur {100 * self.blur:+.0f} %"
+        words = ""
         if status == "held":
             blame = "the image does not fit its declared operator" if declared else "the operator does not fit"
-            words += f"; {blame} ({', '.join(key for key, share in counted.items() if share > 1)})"
+            note += f"; {blame} ({', '.join(key for key, share in counted.items() if share > 1)})"
             if counted.get("blur", 0) > 1:
-                words += "; a wrong blur of the operator and one of the restorer look alike"
-        return ChannelResult(name, "range", status, value, 1.0, None, may="hold", note=words)
+                note += "; a wrong blur of the operator and one of the restorer look alike"
+            words = self._words(counted, largest_offset=largest_offset, modality=modality, declared=declared)
+        return ChannelResult(name, "range", status, value, 1.0, None, may="hold", note=note, words=words)
+
+    def _words(self, counted: Mapping[str, float], *, largest_offset: float, modality: Modality, declared: bool) -> str:
+        if not any(share > 1 for share in counted.values()):
+            return ""
+        return audit_words(
+            counted,
+            offset=self.offset,
+            largest_offset=largest_offset,
+            shift_px=self.shift_px,
+            gain=self.gain,
+            curve=self.curve,
+            blur=self.blur,
+            modality=modality,
+            declared=declared,
+        )
 
     @property
     def _shift_share(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,7 +78,7 @@ class Scan:
     ----------
     shape : (N1, N2) of a slice.
     spectrum : noise power in rfft2 layout, mean 1.
-    level_air : give pixels outside the mask the local mean of those inside (magnitudes; see :meth:`_white`).
+    level_air : give pixels outside the mask the local mean of those inside (magnitudes; see :meth:`white`).
     """
 
     def __init__(self, shape: tuple[int, int], spectrum: npt.NDArray[np.float64], *, level_air: bool = False) -> None:
@@ -101,29 +102,31 @@ class Scan:
         # A disc of amplitude a answers with a <WT, WD> / |WT| and is detectable at a |WD|.
         self._gains.append((float((white * white_lesion).sum()) / length, float(np.sqrt((white_lesion**2).sum()))))
 
-    def scan(self, item: SliceResidual, threshold: float = THRESHOLD) -> Scanned:
-        """Maxima of |z| above `threshold` in place and scale."""
-        spectrum = self._white(item)
+    def scan(
+        self, item: SliceResidual, threshold: float = THRESHOLD, *, spectrum: npt.NDArray[np.complex64] | None = None
+    ) -> Scanned:
+        """Maxima of |z| above `threshold` in place and scale; `spectrum` is that of :meth:`white`, if it is at hand."""
+        spectrum = self.white(item) if spectrum is None else spectrum
         inside = np.flatnonzero(item.mask)
         sample = inside[:: max(1, inside.size // _SPREAD_SAMPLE)]
-        best, scale = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.int8)
-        size = np.zeros(self.shape, np.float32)
+        answers: list[Map] = []
         spreads = []
-        for number, template in enumerate(self._templates):
+        for template in self._templates:
             z = fft.irfft2(spectrum * template, self.shape)
             if sample.size:
                 spreads.append(_spread(z.ravel()[sample]))
-            magnitude = np.abs(z)
-            larger = magnitude > size
-            np.copyto(size, magnitude, where=larger)
-            np.copyto(best, z, where=larger)
-            np.copyto(scale, np.int8(number), where=larger)
+            answers.append(z)
+        highest, lowest = answers[0].copy(), answers[0].copy()
+        for z in answers[1:]:
+            np.maximum(highest, z, out=highest)
+            np.minimum(lowest, z, out=lowest)
+        best = np.where(highest > -lowest, highest, lowest)
         best[~item.mask] = 0
         broken = not spreads or not all(math.isfinite(value) for value in spreads)
         spread = math.nan if broken else float(np.median(spreads))
-        return Scanned(item.index, self._peaks(item, best, scale, threshold), best, spread)
+        return Scanned(item.index, self._peaks(item, best, answers, threshold), best, spread)
 
-    def _white(self, item: SliceResidual) -> npt.NDArray[np.complex64]:
+    def white(self, item: SliceResidual) -> npt.NDArray[np.complex64]:
         """Whitened spectrum of u.
 
         The residual is never cut at the mask: whitening turns that step into hundreds of false findings. It is
@@ -139,20 +142,21 @@ class Scan:
         white: npt.NDArray[np.complex64] = fft.rfft2(clipped) * self.whitening
         return white
 
-    def _peaks(self, item: SliceResidual, best: Map, scale: npt.NDArray[np.int8], threshold: float) -> tuple[Peak, ...]:
+    def _peaks(self, item: SliceResidual, best: Map, answers: Sequence[Map], threshold: float) -> tuple[Peak, ...]:
         size = np.abs(best)
         if not (size > threshold).any():
             return ()
         places = np.argwhere((size > threshold) & (size == ndimage.maximum_filter(size, 3)))
         order = np.argsort(-size[tuple(places.T)], kind="stable")
         places = places[order]
-        diameters = np.array(self.diameters)[scale[tuple(places.T)]]
+        scale = np.abs([z[tuple(places.T)] for z in answers]).argmax(0)
+        diameters = np.array(self.diameters)[scale]
         found: list[Peak] = []
         left = np.ones(len(places), bool)
         while left.any() and len(found) < MOST_PEAKS:
             first = int(np.argmax(left))
             row, column = (int(value) for value in places[first])
-            found.append(self._peak(item, row, column, int(scale[row, column]), float(best[row, column])))
+            found.append(self._peak(item, row, column, int(scale[first]), float(best[row, column])))
             reach = _SUPPRESSION * np.maximum(diameters, diameters[first]) + 2
             left &= np.hypot(places[:, 0] - row, places[:, 1] - column) > reach
         return tuple(found)
@@ -178,6 +182,7 @@ class ScanTally:
 
     peaks: list[Peak] = field(default_factory=list)
     spreads: list[float] = field(default_factory=list)
+    largest: float = 0.0
     _judged: int = 0
 
     def add(self, item: SliceResidual, scanned: Scanned) -> None:
@@ -186,18 +191,21 @@ class ScanTally:
             self._judged += 1
             self.peaks += scanned.peaks
             self.spreads.append(scanned.spread)
+            self.largest = max(self.largest, float(np.abs(scanned.best).max()))
 
     def result(self, name: str, note: str) -> ChannelResult:
-        """The channel: value is the largest |z| of a peak in noise units, 0 without any."""
+        """The channel: value is the largest |z| inside the body in noise units, whether or not it passes as a peak."""
         if self._judged == 0:
             return ChannelResult(name, "range", "not_assessed", None, THRESHOLD, may="verify", note="no voxel to judge")
         spread = float(np.median(self.spreads))
         finite = all(math.isfinite(value) for value in self.spreads)
-        value = max((abs(peak.z) for peak in self.peaks), default=0.0) if finite else math.nan
+        value = self.largest if finite else math.nan
         p = min(1.0, min((peak.p for peak in self.peaks), default=1.0) * self._judged)
         words = f"{len(self.peaks)} places beyond {THRESHOLD} noise sd; spread of the scan {spread:.2f} noise sd"
         status: ChannelStatus = "passed" if finite and not self.peaks else "held"
-        return ChannelResult(name, "range", status, value, THRESHOLD, p, may="verify", note=f"{words}; {note}")
+        return ChannelResult(
+            name, "range", status, value, THRESHOLD, p, may="verify", note=f"{words}; {note}", spread=spread
+        )
 
 
 def _step_at_rim(values: Map, mask: npt.NDArray[np.bool_]) -> Map:

@@ -88,7 +88,7 @@ class Measurement:
     def fill(self, index: int) -> Mask | None:
         """Fill values of slice `index`, or None."""
         padding = self.volume.padding
-        return None if padding is None else np.ascontiguousarray(np.take(padding, index, self.axis))
+        return None if padding is None else np.ascontiguousarray(np.moveaxis(padding, self.axis, 0)[index])
 
     def mask(self, index: int, predicted: Plane | None = None) -> Mask:
         """Where slice `index` can be judged: where the scan or the image shows a signal; nowhere without a noise level.

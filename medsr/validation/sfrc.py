@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 __all__ = ["SfrcSettings", "SfrcTiles", "sfrc"]
 
@@ -51,7 +52,7 @@ class SfrcSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SfrcTiles:
-    """One entry a tile: its first pixel, whether it was judged, its first crossing (cycles a mm, inf for none)."""
+    """One entry a tile: its first pixel, whether it was judged, its first crossing in cycles a mm (inf for none)."""
 
     places: tuple[tuple[int, int], ...]
     judged: npt.NDArray[np.bool_]
@@ -72,12 +73,13 @@ def sfrc(image: npt.NDArray[np.floating], reference: npt.NDArray[np.floating], s
     places = _places((int(image.shape[0]), int(image.shape[1])), step, whole=not settings.published)
     truth = _tiles(reference.astype(np.float64) + settings.offset, places, published=settings.published)
     other = _tiles(image.astype(np.float64) + settings.offset, places, published=settings.published)
-    correlation = _correlation(truth, other, published=settings.published)
-    frequency = np.linspace(0, 1 / (2 * settings.spacing_mm), TILE_PX // 2)
-    crossing = _first_crossing(frequency, correlation, settings.threshold)
     enough = int(settings.tissue_share * TILE_PX**2)
     judged = (truth > settings.tissue_level).sum((1, 2)) > enough
     judged &= truth.mean((1, 2)) > settings.tissue_mean
+    correlation = _correlation(truth[judged], other[judged], published=settings.published)
+    frequency = np.linspace(0, 1 / (2 * settings.spacing_mm), TILE_PX // 2)
+    crossing = np.full(len(places), np.inf)
+    crossing[judged] = _first_crossing(frequency, correlation, settings.threshold)
     return SfrcTiles(places, judged, crossing, judged & (crossing <= settings.highest))
 
 
@@ -101,10 +103,10 @@ def _tiles(image: Plane, places: tuple[tuple[int, int], ...], *, published: bool
 
 def _correlation(truth: Plane, other: Plane, *, published: bool) -> Plane:
     """|Re| of the ring correlation of each pair, (n, 32)."""
-    weights = _rings()
+    weights = _rings().T
     first, second = (_spectra(tiles, published=published) for tiles in (truth, other))
-    cross = np.abs((first * second.conj()).real @ weights.T)
-    power = (np.abs(first) ** 2 @ weights.T) * (np.abs(second) ** 2 @ weights.T)
+    cross = np.abs((first * second.conj()).real @ weights)
+    power = (np.abs(first) ** 2 @ weights) * (np.abs(second) ** 2 @ weights)
     correlation: Plane = cross / np.maximum(np.sqrt(power), 1e-30)
     return correlation
 
@@ -114,7 +116,7 @@ def _spectra(tiles: Plane, *, published: bool) -> npt.NDArray[np.complex128]:
     hann = np.hanning(TILE_PX)
     rows = (tiles - low) / np.where(high > low, high - low, 1) * hann[:, None]
     windowed = rows * rows.transpose(0, 2, 1) if published else rows * hann[None, :]
-    spectra: npt.NDArray[np.complex128] = np.fft.fftshift(np.fft.fft2(windowed), axes=(1, 2)).reshape(len(tiles), -1)
+    spectra: npt.NDArray[np.complex128] = fft.fftshift(fft.fft2(windowed), axes=(1, 2)).reshape(len(tiles), TILE_PX**2)
     return spectra
 
 

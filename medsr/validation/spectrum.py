@@ -26,6 +26,8 @@ FLOOR = 0.05
 
 _RINGS = 64
 _FEWEST_PIXELS = 400
+_CLIP = np.float32(4.0)
+_MAD = np.float32(1.4826)
 
 
 def radial_spectrum(
@@ -33,12 +35,13 @@ def radial_spectrum(
 ) -> Spectrum:
     """Power of masked residuals in rfft2 layout, averaged over rings, mean 1; flat if nothing is inside.
 
-    Rings hold hundreds of coefficients each, so one slice is enough and one lesion in it changes nothing.
+    Rings hold hundreds of coefficients each, so one slice is enough and one lesion in it changes nothing; residuals
+    that hold hardly any noise are clipped first, or a lesion would be the spectrum that it is sought with.
     """
     total, count = np.zeros((shape[0], shape[1] // 2 + 1)), 0
     for u, mask in planes:
         if mask.sum() > _FEWEST_PIXELS:
-            inside = np.where(mask, u - u[mask].mean(), np.float32(0))
+            inside = np.where(mask, _without_structure(u, u[mask]), np.float32(0))
             total += np.abs(fft.rfft2(inside)) ** 2 / mask.sum()
             count += 1
     if count == 0 or not total.any():
@@ -109,6 +112,17 @@ def square_variance(spectrum: Spectrum) -> float:
     shape = (spectrum.shape[0], 2 * (spectrum.shape[1] - 1))
     weights = _weights(shape)
     return 2 * float((weights * spectrum**2).sum() / weights.sum())
+
+
+def _without_structure(u: npt.NDArray[np.float32], inside: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """u less its mean, clipped at four robust deviations: hardly a pixel of noise, all of a structure."""
+    middle = np.float32(np.median(inside))
+    bound = _CLIP * _MAD * np.float32(np.median(np.abs(inside - middle)))
+    if bound <= 0:
+        bound = np.float32(np.inf)
+    mean = np.clip(inside - middle, -bound, bound).mean()
+    result: npt.NDArray[np.float32] = np.clip(u - middle, -bound, bound) - mean
+    return result
 
 
 def _weights(shape: tuple[int, ...]) -> Spectrum:

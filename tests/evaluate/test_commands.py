@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import nibabel
@@ -18,6 +18,7 @@ from medsr.evaluate.commands import EvaluateRequest, earlier_run, evaluate_files
 from medsr.evaluate.evaluate import EvaluationRequest
 from medsr.evaluate.levels import levels_named
 from medsr.evaluate.methods import MethodChoice
+from medsr.evaluate.peers.peer import Setting
 from medsr.evaluate.scans import EvaluationScan
 from medsr.models.bundle import find_bundle
 
@@ -59,15 +60,23 @@ def test_a_run_is_taken_up_again_without_running_anything_twice(folder: Path, tm
     assert {row["level"] for row in record["rows"]} == {"MR x2", "MR x4"}
 
 
-def test_rows_of_other_weights_or_another_number_of_slices_are_run_again(tmp_path: Path) -> None:
+def test_rows_of_another_bundle_or_another_setting_are_run_again(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
-    wanted = EvaluationRequest((tmp_path,), MethodChoice("none", best_nlm=False, settings={}), slices=2)
+    tuned = {("MR denoise 3 %", "TV"): Setting(0.5, corrected=True)}
+    wanted = EvaluationRequest((tmp_path,), MethodChoice("none", best_nlm=False, settings=tuned), slices=2)
     assert earlier_run(path, wanted).rows == {}
     installed = find_bundle("MR", task="denoise").sha256[:12]
-    for slices, window, bundle, kept in ((2, None, installed, 1), (3, None, installed, 0), (2, None, "other", 0)):
-        entry = asdict(row("a", "a", "net", 30, bundle=bundle))
-        path.write_text(json.dumps({"slices": slices, "window": window, "rows": [entry]}))
-        assert len(earlier_run(path, wanted).rows) == kept
+    for method, bundle, setting, kept in (
+        ("net", installed, "", 1),
+        ("net", "other", "", 0),
+        ("TV", "", "0.5, Rician-corrected", 1),
+        ("TV", "", "0.7, Rician-corrected", 0),
+        ("BM4D", "", "1, untuned", 1),
+        ("BM4D", "", "1", 0),
+    ):
+        entry = asdict(replace(row("a", "a", method, 30, bundle=bundle), setting=setting))
+        path.write_text(json.dumps({"rows": [entry]}))
+        assert len(earlier_run(path, wanted).rows) == kept, (method, bundle, setting)
 
 
 def test_settings_are_written_as_toml_alone(folder: Path, tmp_path: Path) -> None:

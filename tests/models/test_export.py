@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -77,6 +76,7 @@ def test_an_export_overwrites_nothing(installed: dict[str, object], tmp_path: Pa
 def test_monai_runs_the_inference_config(installed: dict[str, object], tmp_path: Path, kind: str) -> None:
     """`python -m monai.bundle run` with the bundle's own inference.json writes the network's output."""
     pytest.importorskip("monai")
+    pytest.importorskip("fire")
     bundle = installed[kind]
     network = load_network(bundle)
     given = torch.randn(network.config.channels, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -89,18 +89,9 @@ def test_monai_runs_the_inference_config(installed: dict[str, object], tmp_path:
         "dataset_dir": str(tmp_path / "data"),
         "output_dir": str(tmp_path / "out"),
     }
-    command = [
-        "-m",
-        "monai.bundle",
-        "run",
-        "run",
-        *(part for item in options.items() for part in ("--" + item[0], item[1])),
-    ]
-    if importlib.util.find_spec("fire") is None:  # the command line of monai.bundle is made by fire
-        command = ["-c", f"from monai.bundle import run; run('run', **{options!r})"]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", *command], capture_output=True, text=True, timeout=240, check=False
-    )
+    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run"]
+    command += [part for name, value in options.items() for part in (f"--{name}", value)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     import nibabel
 

@@ -24,6 +24,10 @@ PAIRS = [(state, event, TABLE[state][place]) for state in TABLE for place, event
 
 
 def test_every_state_and_event_has_an_entry():
+    """The columns of TABLE are these events in this order: 9 states by 7 events."""
+    assert EVENTS == ("work_done", "decide", "approve", "refuse", "withdraw", "error", "hash_differs")
+    assert len(PAIRS) == 63
+    assert all(len(row) == len(EVENTS) for row in TABLE.values())
     assert set(TRANSITIONS) == {(state, event) for state in STATES for event in EVENTS}
     assert set(TABLE) == set(STATES)
 
@@ -44,6 +48,25 @@ def test_each_step_leads_where_the_table_says(state, event, wanted):
 def test_a_decision_cannot_invent_a_state(word):
     with pytest.raises(TransitionError):
         step("judged", "decide", decided=word)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("word", STATES)
+def test_only_what_was_judged_is_decided_and_only_by_four_words(state, word):
+    if state == "judged" and word in ("released", "review", "rejected", "blocked"):
+        assert step(state, "decide", decided=word) == word
+    else:
+        with pytest.raises(TransitionError):
+            step(state, "decide", decided=word)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_an_error_or_a_wrong_hash_never_leads_towards_release(state):
+    """A released result stays released on an error, and is withdrawn when its bytes differ."""
+    for event in ("error", "hash_differs"):
+        after = step(state, event)
+        assert after != "review" or state == "review"
+        assert after != "released" or (state, event) == ("released", "error")
 
 
 @pytest.mark.parametrize(("state", "event"), [("unknown", "approve"), ("review", "unknown"), ("", "")])

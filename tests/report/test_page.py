@@ -14,7 +14,7 @@ from scipy import ndimage
 from support.reports import finding_of, judgement_of, restoration_of, verdict_of
 
 from medsr.physics import Identity, Operator
-from medsr.records import CalibrationUse, ChannelResult, ChannelStatus, FindingType, Word
+from medsr.records import CalibrationUse, ChannelResult, ChannelStatus, FindingType, ProbeDisc, Word
 from medsr.report import render
 from medsr.validation.policy import load_policy
 from medsr.volume import Acquisition, Geometry, Volume
@@ -218,3 +218,73 @@ def test_the_page_of_a_large_noisy_scan_stays_below_1500_kb():
     findings = [finding_of(id=str(k), box_voxel=((100, 90, k), (106, 96, k + 1))) for k in range(4)]
     page = page_of(restoration, findings, maps={"contradicted": z, "supplied": {}})
     assert len(page) < 1_500_000
+
+
+def test_a_check_of_the_whole_that_fails_is_never_shown_as_no_contradiction():
+    channel = ChannelResult(
+        "R1w", "range", "held", 20.0, 1.0, may="reject", words="the restored image is on average 20 HU darker"
+    )
+    page = page_of(verdict=verdict_of("rejected", "channel.reject:R1w"), channels=(channel,))
+    assert "none found" not in page
+    assert "No contradiction was found" not in page
+    assert "on the whole the restored image is on average 20 HU darker" in page
+
+
+def test_an_image_that_contradicts_as_a_whole_has_no_boxes_and_a_short_list():
+    findings = [finding_of(id=f"R4-{number}", dprime=30.0 - number) for number in range(28)]
+    page = page_of(findings=findings, verdict=verdict_of("rejected", "findings.many"))
+    assert "contradicts the scan as a whole" in page
+    assert [tag for tag, _ in parsed(page).found if tag == "rect"] == []
+    assert "23 more stand in report.json" in page
+
+
+def test_every_picture_of_the_main_slice_moves_to_the_same_part():
+    page = page_of(findings=[finding_of()])
+    views = [a for tag, a in parsed(page).found if tag == "input" and a.get("name") == "view"]
+    assert [a["id"] for a in views] == [f"view-{n}" for n in range(len(views))]
+    assert sum("checked" in a for a in views) == 1
+    assert "finding 1" in page
+    for number in range(1, len(views)):
+        assert f"#view-{number}:checked ~ .row .pan {{ transform: translate(" in page
+
+
+def test_the_smallest_lesion_kept_is_told_in_mm():
+    discs = tuple(
+        ProbeDisc((16, 14, 2), size, 9.0, 1, kept)
+        for size, kept in ((3.0, 0.2), (6.0, 0.8), (9.0, 0.9))
+        for _ in range(4)
+    )
+    assert "6 mm" in page_of(replace(restoration_of(), probe=discs))
+    assert "no probe lesions were planted" in page_of()
+
+
+def test_what_the_channels_alone_decide_is_told_without_a_record():
+    assert "would have released this result" in page_of(verdict=verdict_of("review", "uncalibrated"))
+    held = page_of(findings=[finding_of()], verdict=verdict_of("review", "finding.added", "uncalibrated"))
+    assert "would have held this result" in held
+    use = CalibrationUse("record-7", 59, "The sentence of the record.", 5.0, "2026-11-24")
+    backed = page_of(verdict=verdict_of("released", "channel.x", label=""), calibration=use, score=1.0)
+    assert "channels alone" not in backed
+    assert "Calibrated on 2026-11-24 with 59 subjects" in backed
+
+
+def test_trust_is_drawn_where_there_are_draws_and_explained_where_there_are_none():
+    assert "draws no others to compare it with" in page_of()
+    spread = np.full(restoration_of().image.shape, 3.0, np.float32)
+    assert "How far repeated draws of the model differ" in page_of(replace(restoration_of(), spread=spread))
+
+
+def test_errors_against_a_reference_stand_beside_it():
+    restoration = restoration_of("superres")
+    reference = replace(restoration.measured, values=restoration.image, geometry=restoration.geometry, padding=None)
+    plane = np.ones(restoration.geometry.shape[:2], np.float32)
+    maps = {"contradicted": {}, "supplied": {}, "range_error": {2: plane}, "null_error": {2: -plane}}
+    page = page_of(replace(restoration, reference=reference), maps=maps)
+    assert "Error in what was supplied" in page
+    assert "never release it" in page
+
+
+def test_a_scan_of_another_kind_is_told_in_words():
+    channel = ChannelResult("N4", "null", "held", 1.0, 0.0, note="distance of slices in mm 9, trained on 1 to 5")
+    page = page_of(verdict=verdict_of("review", "channel.held:N4"), channels=(channel,))
+    assert "Held: the scan is unlike those that the model was made for: distance of slices in mm 9" in page

@@ -30,6 +30,7 @@ from medsr.physics.estimate import NoiseEstimate
 from medsr.physics.linear import LinearOperator
 from medsr.records import NoiseLevel
 from medsr.restore import restore as module
+from medsr.restore import run as run_module
 from medsr.restore.intensity import Intensity, intensity_of, percentile_of_positive
 from medsr.restore.operators import declared_operator, operator_of
 from medsr.restore.request import RestoreRequest
@@ -144,7 +145,7 @@ def test_tiles_change_nothing(mr: Bundle, monkeypatch: pytest.MonkeyPatch) -> No
     """A worker with no memory to spare restores the very same image."""
     volume = mr_volume((150, 141, 2), sigma=30)
     whole = restore(volume, asked(), bundle=mr)
-    monkeypatch.setattr(module, "settings", lambda: Settings(tile_memory_bytes=1))
+    monkeypatch.setattr(run_module, "settings", lambda: Settings(tile_memory_bytes=1))
     tiled = restore(volume, asked(), bundle=mr)
     assert np.array_equal(whole.image, tiled.image)
     assert np.array_equal(whole.estimate, tiled.estimate)

@@ -57,10 +57,10 @@ def test_a30_wrong_keys_are_slowed_after_five_a_minute_and_a_right_one_is_not(ap
     problem(client.post("/v1/session", json={"key": "msr_0000000000000000_wrong"}), 429, "auth.attempts")
 
 
-def test_a_key_has_twenty_requests_a_second(store):
-    with served(store, ApiSettings(requests_per_s=20)) as api:
+def test_a_key_has_its_requests_a_second(store):
+    with served(store, ApiSettings(requests_per_s=3)) as api:
         client = api.client("read")
-        answers = [client.get("/v1/models") for _ in range(60)]
+        answers = [client.get("/v1/models") for _ in range(20)]
         slowed = [answer for answer in answers if answer.status_code == 429]
         assert slowed
         problem(slowed[0], 429, "auth.rate")

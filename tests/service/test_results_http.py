@@ -194,9 +194,7 @@ def test_f15_a_file_that_rotted_is_not_sent(api, released, store):
     problem(api.client("read").get(f"/v1/jobs/{released.id}/result/{IMAGE}"), 500, "store.rot")
 
 
-@pytest.mark.parametrize(
-    "name", ["../../medsr.sqlite", "..%2f..%2fmedsr.sqlite", "%2e%2e/%2e%2e/etc/passwd", "%00", "nothing"]
-)
+@pytest.mark.parametrize("name", ["..%2f..%2fmedsr.sqlite", "%2e%2e/%2e%2e/etc/passwd", "%00", "nothing"])
 def test_a14_a_name_reaches_no_file_but_the_result_s(api, released, name):
     answer = api.client("read").get(f"/v1/jobs/{released.id}/result/{name}")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")

@@ -84,4 +84,7 @@ def judgement(made: Restoration, **changes: object) -> Judgement:
 
 def verdict(made: Restoration, judged: Judgement, rules: Policy) -> Verdict:
     """What the policy says."""
-    return decide(judged, rules, task=made.task, slice_axis=made.geometry.slice_axis)
+    return decide(
+        judged, rules, task=made.task, slice_axis=made.geometry.slice_axis,
+        method=made.model.method if made.model else None, second=made.second is not None,
+    )  # fmt: skip

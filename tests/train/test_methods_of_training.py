@@ -15,9 +15,7 @@ from support.volumes import ct_volume, mr_volume
 from medsr.io.encoding import as_stored
 from medsr.io.write import write_nifti
 from medsr.models.bundle import Bundle, load_bundle, load_network
-from medsr.models.mixture import FIDELITIES, mixed_weights
 from medsr.physics import KSpaceTruncation
-from medsr.train.gan_loop import FidelityFigures, chosen_fidelity
 from medsr.train.loop import Report
 from medsr.train.operator_pairs import OperatorDraw, null_part, range_part
 from medsr.train.recipe import Recipe
@@ -66,16 +64,13 @@ def test_a_method_on_a_regressor_names_it_by_hash(
 ) -> None:
     pytest.importorskip("monai")
     monkeypatch.setattr("medsr.train.bridge_loop._FIT_BATCHES", 2)
-    monkeypatch.setattr("medsr.train.bridge_loop._LEVEL_PATCHES", 8)
-    monkeypatch.setattr("medsr.train.gan_loop._LEVEL_PATCHES", 8)
     base = site(tmp_path / "site", "MR")["base"]
     chosen = recipe(f"mr-x-{method}", "MR", config, method=method, validation_subjects=("person2",))  # type: ignore[arg-type]  # a configuration by parameter
     folder, _ = _train(chosen, scans, tmp_path / "out", base)
     bundle = load_bundle(folder)
     assert bundle.method == method
     assert bundle.regressor == (base.name, base.sha256)
-    key = "fidelity" if method == "gan" else "spread"
-    assert set(bundle.settings[key]) == {"denoise", *(f"superres@{s}" for s in ("1.5", "2", "3", "4"))}  # type: ignore[call-overload]  # JSON
+    assert bundle.settings["fidelity" if method == "gan" else "spread"] == {}, "fitted later, on whole slices"
     assert "held-out" in (folder / "docs" / "README.md").read_text()
     load_network(bundle)
 
@@ -142,38 +137,3 @@ def test_range_and_null_part_of_a_batch_add_up(scale: float) -> None:
     torch.testing.assert_close(range_part(batch, x) + null_part(batch, x), x)
     unseen = batch.linear.forward(null_part(batch, x).movedim(1, -1))
     assert float(unseen.abs().max()) < 1e-4
-
-
-def test_a_mixture_lies_on_the_line_between_its_ends() -> None:
-    ends = [{"w": torch.tensor([value])} for value in (1.0, 3.0)]
-    values = [float(mixed_weights(ends[0], ends[1], fidelity)["w"]) for fidelity in FIDELITIES]
-    assert values == pytest.approx([1.0, 1.5, 2.0, 2.5, 3.0])
-
-
-def test_x4_is_never_sharper_than_half_way_by_default() -> None:
-    figures = [replace(item, level="superres@4") for item in _curve([0, 0, 0, 0, 0], [0.2, 0.3, 0.4, 0.5, 0.6])]
-    assert chosen_fidelity(figures) == {"superres@4": 0.5}
-
-
-def _curve(losses: list[float], energies: list[float]) -> list[FidelityFigures]:
-    return [
-        FidelityFigures("denoise", fidelity, 30.0 - loss, energy)
-        for fidelity, loss, energy in zip(FIDELITIES, losses, energies, strict=True)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("losses", "energies", "expected"),
-    [
-        ([0, 0.05, 0.1, 0.2, 0.25], [0.8, 0.85, 0.9, 0.95, 0.99], 0.0),
-        ([0, 0.05, 0.1, 0.4, 0.9], [0.8, 0.85, 0.9, 0.95, 0.99], 0.5),
-        ([0, 0.05, 0.1, 0.2, 0.25], [0.8, 0.95, 1.1, 1.3, 1.5], 0.75),
-        ([0, 0.5, 1.0, 2.0, 3.0], [0.8, 0.85, 0.9, 0.95, 0.99], 1.0),
-    ],
-    ids=["cheap", "dear", "overshoots", "never"],
-)
-def test_the_default_fidelity_costs_at_most_a_third_of_a_decibel(
-    losses: list[float], energies: list[float], expected: float
-) -> None:
-    """The sharpest that costs no more than 0.3 dB, and none that is farther from the reference than the regressor."""
-    assert chosen_fidelity(_curve(losses, energies)) == {"denoise": expected}

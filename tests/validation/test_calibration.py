@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from medsr.validation.calibration import (
     least_subjects,
     lesion_of,
     normalise,
+    null_thresholds,
     oversmooths,
 )
 
@@ -62,6 +64,33 @@ def test_too_few_subjects_promise_nothing():
     certificate = certify(scored([30.0] * (FEWEST_SUBJECTS - 1)), beta=0.1)
     assert certificate.threshold is None
     assert "No promise" in certificate.sentence
+
+
+def test_too_few_subjects_promise_nothing_even_of_half_the_lesions():
+    """The least n is a guard of its own: a lenient beta does not walk round it."""
+    assert certify(scored([30.0] * (FEWEST_SUBJECTS - 1)), beta=0.5).threshold is None
+    assert certify(scored([30.0] * FEWEST_SUBJECTS), beta=0.5).threshold is not None
+
+
+def test_a_subject_that_the_gate_holds_anyway_is_no_miss():
+    """A lesion found by a channel of its own is not released at any threshold, and a clean twin held so counts held."""
+    found = [replace(item, planted=0.0, planted_held=True) for item in scored([9.0] * 30)]
+    assert certify(found, beta=0.1).misses == 0
+    accused = [replace(item, clean_held=True) for item in scored([9.0] * 30)]
+    assert certify(accused, beta=0.1).held == 1.0
+
+
+def test_a_trifle_is_not_the_worst_channel():
+    """A channel that hardly varies on few slices is counted in twentieths of its threshold."""
+    fold = [{"R9": value} for value in (0.100, 0.101, 0.102)]
+    assert normalise(fold, ["R9"], limits={"R9": 0.5}).score({"R9": 0.126}) == pytest.approx(1.0)
+
+
+def test_null_thresholds_lie_five_spreads_above_clean_scans():
+    """A channel that some scan lacks gets none."""
+    fold = [{"N1": value, "N2": value if value else None} for value in (0.0, 1.0, 2.0)]
+    assert null_thresholds(fold, ["N1", "N2"]) == {"N1": pytest.approx(1 + 5 * 1.4826)}
+    assert null_thresholds([], ["N1"]) == {}
 
 
 def test_nan_is_never_released():

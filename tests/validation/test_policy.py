@@ -8,35 +8,54 @@ import pytest
 
 from medsr.errors import Refusal, UsageError
 from medsr.resources import data_root
-from medsr.validation.judge import CHANNELS
 from medsr.validation.policy import _parsed, load_policy
 
-OPTIONAL = {"R9"}
-"""Judged wherever somebody ran the probe; the pipeline does not run it for every scan."""
+RANGE = {"R1", "R2", "R3", "R4", "R7", "R9", "R1w", "R4w"}
 
 GOOD = """
 name = "site"
 version = "1"
 description = "A site's own."
 waive_uncalibrated = false
+release_synthetic = false
 most_findings_a_slice = 5
 reject_dprime = 12
+required_with_second = ["R8"]
 
 [required]
 denoise = ["R1", "R4"]
+
+[required_by_method]
+gan = ["N3"]
 """
 
 
 @pytest.mark.parametrize("name", ["clinical", "research"])
-def test_shipped_policies_require_every_channel_that_always_has_evidence(name):
-    """For the tasks that are restored so far, and hashed as the file stands."""
+def test_shipped_policies_require_what_each_task_and_method_can_be_judged_by(name):
+    """R5 and R6 are not built; all others as the task has a range, a null space or hidden slices."""
     policy = load_policy(name)
     assert (
         policy.sha256
         == hashlib.sha256((data_root("validation") / "policies" / f"{name}.toml").read_bytes()).hexdigest()
     )
-    assert set(policy.required) >= {"denoise", "superres"}
-    assert all(set(channels) == set(CHANNELS) - OPTIONAL for channels in policy.required.values())
+    wanted = {"denoise": RANGE, "superres": RANGE | {"N1"}, "inpaint": {"N1", "N5"}}
+    for task, channels in wanted.items():
+        assert set(policy.required_for(task)) == channels
+        assert set(policy.required_for(task, method="regress")) == channels
+        assert set(policy.required_for(task, method="gan")) == channels | {"N3"}
+        assert set(policy.required_for(task, method="diffusion")) == channels | {"N2", "N3"}
+        assert set(policy.required_for(task, second=True)) == channels | {"R8"}
+
+
+def test_a_policy_without_the_task_requires_nothing_that_could_pass():
+    """A method alone is no list: the task is refused."""
+    policy = load_policy("research")
+    assert policy.required_for("guess", method="gan", second=True) == ()
+
+
+def test_only_research_releases_slices_that_nobody_measured():
+    assert load_policy("research").release_synthetic
+    assert not load_policy("clinical").release_synthetic
 
 
 def test_only_research_waives_the_lack_of_calibration():
@@ -55,6 +74,15 @@ def test_only_research_waives_the_lack_of_calibration():
         ('denoise = ["R1", "R4"]', 'denoise = [["R1"]]'),
         ('denoise = ["R1", "R4"]', 'guess = ["R1"]'),
         ('[required]\ndenoise = ["R1", "R4"]', "required = []"),
+        ('gan = ["N3"]', "gan = []"),
+        ('gan = ["N3"]', 'dream = ["N3"]'),
+        ('gan = ["N3"]', 'gan = ["N99"]'),
+        ('[required_by_method]\ngan = ["N3"]', ""),
+        ('required_with_second = ["R8"]', 'required_with_second = "R8"'),
+        ('required_with_second = ["R8"]', 'required_with_second = ["R88"]'),
+        ('required_with_second = ["R8"]\n', ""),
+        ("release_synthetic = false", "release_synthetic = 0"),
+        ("release_synthetic = false\n", ""),
         ('[required]\ndenoise = ["R1", "R4"]', "[required]"),
         ("waive_uncalibrated = false", 'waive_uncalibrated = "false"'),
         ("waive_uncalibrated = false", "waive_uncalibrated = 0"),
@@ -83,7 +111,9 @@ def test_a_sites_own_policy_is_read(tmp_path):
     """The template of these tests itself parses."""
     path = tmp_path / "site.toml"
     path.write_text(GOOD)
-    assert _parsed(path).required == {"denoise": ("R1", "R4")}
+    policy = _parsed(path)
+    assert policy.required == {"denoise": ("R1", "R4")}
+    assert policy.required_for("denoise", method="gan", second=True) == ("R1", "R4", "N3", "R8")
 
 
 @pytest.mark.parametrize("name", ["none", "../clinical", "", "Clinical", "clinical.toml"])

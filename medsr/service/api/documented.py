@@ -50,7 +50,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Responses of a route that are problems; those that every route may give are added."""
     return {
         status: {"description": _TITLES[status], "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
-        for status in sorted({*statuses, 401, 403, 422, 429, 503})
+        for status in sorted({*statuses, 400, 401, 403, 422, 429, 503})
     }
 
 
@@ -62,6 +62,7 @@ def location(what: str) -> dict[str, Any]:
     return {"headers": {"Location": {"description": what, "required": True, "schema": {"type": "string"}}}}
 
 
-def binary(media_type: str) -> dict[str, Any]:
+def binary(*media_types: str) -> dict[str, Any]:
     """A response of bytes."""
-    return {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+    plain: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+    return {"content": {name: {"schema": {}} if name == "application/json" else plain for name in media_types}}

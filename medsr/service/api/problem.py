@@ -5,6 +5,7 @@ A fact may quote a header or a file name, so the body carries the remedy of the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -120,12 +121,25 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _of_anything)
 
 
-async def _of_http(_: Request, error: Exception) -> JSONResponse:
+async def _of_http(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Problem):
         return response_of(error)
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": _allowed(request)}
     return response_of(Problem(status, _BY_STATUS.get(status, "http.internal"), headers=headers))
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path: the router names those of its first route alone."""
+    found: set[str] = set()
+    for template, methods in request.app.openapi()["paths"].items():
+        # re.escape puts a backslash before each brace; the name of a result may hold slashes.
+        pattern = re.sub(r"\\{name\\}", ".*", re.escape(template))
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", pattern), request.url.path):
+            found |= {method.upper() for method in methods}
+    return ", ".join(sorted(found))
 
 
 async def _of_validation(_: Request, error: Exception) -> JSONResponse:

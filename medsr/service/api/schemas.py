@@ -272,7 +272,12 @@ class KeyPage(BaseModel):
 class SessionIn(BaseModel):
     """Log in to the page with a key."""
 
-    model_config = _IN
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        json_schema_extra={"examples": [{"key": "msr_0123456789abcdef_ShownOnceByMedsrKeysAdd"}]},
+    )
 
     key: str = Field(pattern=r"^[!-~]{1,200}$")
 

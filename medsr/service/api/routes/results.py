@@ -30,8 +30,12 @@ router = APIRouter(prefix="/v1/jobs", tags=["results"])
 _ANY: tuple[Scope, ...] = ("submit", "read", "review", "admin")
 _JSON, _HTML = "application/json", "text/html"
 _MEDIA = {".json": _JSON, ".html": _HTML, ".gz": "application/gzip", ".dcm": "application/dicom"}
+_KINDS = ("application/octet-stream", *sorted(_MEDIA.values()))
 _BOTH: dict[int | str, dict[str, Any]] = {
-    200: {"description": "As Accept wants it.", "content": {_JSON: {"schema": {}}, _HTML: {"schema": {}}}}
+    200: {
+        "description": "As Accept wants it.",
+        "content": {_JSON: {"schema": {}}, _HTML: {"schema": {"type": "string"}}},
+    }
 }
 
 
@@ -40,8 +44,8 @@ _BOTH: dict[int | str, dict[str, Any]] = {
     dependencies=[requires(*_ANY)],
     response_class=Response,
     responses={
-        200: {"description": "The file; its ETag is its sha256.", **binary("application/octet-stream")},
-        206: {"description": "The range.", **binary("application/octet-stream")},
+        200: {"description": "The file; its ETag is its sha256.", **binary(*_KINDS)},
+        206: {"description": "The range.", **binary(*_KINDS)},
         304: {"description": "Not changed."},
         **problems(404, 409, 410, 416),
     },

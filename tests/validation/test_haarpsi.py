@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 from support.volumes import head
 
-from medsr.evaluate.haarpsi import haarpsi
+from medsr.validation.haarpsi import haarpsi
 
 IMAGE = np.moveaxis(head((96, 88, 2)), 2, 0)
 MASK = np.ones(IMAGE.shape, bool)
