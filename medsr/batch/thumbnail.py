@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medsr.pipeline.walk import Result
-from medsr.report import thumbnail
+from medsr.report.thumbnail import thumbnail
 from medsr.resources import write_bytes
 
 __all__ = ["thumbnail_path", "write_thumbnail"]

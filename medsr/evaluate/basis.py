@@ -28,9 +28,9 @@ _FIGURES = (
     "physics",
     "pipeline/degrade.py",
     "evaluate/cases.py",
-    "evaluate/haarpsi.py",
     "evaluate/judge.py",
     "evaluate/metrics.py",
+    "validation/haarpsi.py",
 )
 _PEERS = tuple(f"evaluate/peers/{name}.py" for name in ("between", "denoisers", "peer", "problem", "upsamplers"))
 _RESTORATION = (

@@ -161,7 +161,9 @@ def _check_files(store: Store, files: dict[str, str], output_sha256: str) -> Non
 
 
 def _files(connection: Connection, job_id: str) -> dict[str, str]:
-    wanted = sa.select(result.c.name, result.c.sha256).where(result.c.job == job_id, result.c.kind != "release")
+    wanted = sa.select(result.c.name, result.c.sha256).where(
+        result.c.job == job_id, result.c.kind.not_in(("release", "view"))
+    )
     return {str(name): str(sha256) for name, sha256 in connection.execute(wanted)}
 
 

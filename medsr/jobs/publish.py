@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
@@ -33,6 +34,7 @@ __all__ = ["kind_of", "output_hash", "publish"]
 
 _HELD = "held/"
 _REPORTS = ("report.json", "report.html")
+VIEW = "view.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def publish(
     label: str = "",
     summary: Json | None = None,
     destinations: Sequence[str] = (),
+    view: Path | None = None,
 ) -> Job:
     """Take what `release.advance` made into the store and let the job show it.
 
@@ -60,6 +63,7 @@ def publish(
     ----------
     label : of the verdict (UNVERIFIED or empty). summary : figures for lists and metrics, no text from the scan.
     destinations : where released files are sent.
+    view : what the review page shows of the result (report.viewing); stored beside it, no part of the output's hash.
 
     Raises
     ------
@@ -71,8 +75,10 @@ def publish(
     if not isinstance(release, Genuine):
         raise IntegrityError("release.forged", "only what release.advance returned is published")
     files = [_stored(store, release, name, sha256) for name, sha256 in release.files]
-    failpoint("publish.files")
     output = output_hash({file.name: file.kept.sha256 for file in files})
+    if view is not None:
+        files.append(_viewed(store, view))
+    failpoint("publish.files")
     values: Row = {
         "verdict": release.word, "label": label or None, "summary": dict(summary or {}), "output_sha256": output,
         "finished": store.now(), "fraction": 1.0, "lease_epoch": None, "lease_until": None, "worker": None,
@@ -120,6 +126,11 @@ def _stored(store: Store, release: Release, name: str, sha256: str) -> _File:
     shown = name.removeprefix(_HELD)
     with (release.output / name).open("rb") as stream:
         return _File(shown, kind_of(shown), keep(store.files, chunks_of(stream), wanted=sha256))
+
+
+def _viewed(store: Store, view: Path) -> _File:
+    with view.open("rb") as stream:
+        return _File(VIEW, "view", keep(store.files, chunks_of(stream)))
 
 
 def _end_without_result(connection: Connection, store: Store, claim: Claim, row: Row, release: Release) -> Job | None:

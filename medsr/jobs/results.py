@@ -23,7 +23,7 @@ class ResultFile:
 
     Parameters
     ----------
-    kind : report, image, sidecar, record, or release (the signed decision of a reader).
+    kind : report, image, sidecar, record, release (the signed decision of a reader), or view (what the page shows).
     kept : False once it was purged; hash and name stay.
     """
 
@@ -76,6 +76,9 @@ def result_file(store: Store, job: Job, name: str, *, reader: bool = False) -> R
         raise NotFound("result.none", "the result has no such file")
     if not file.kept:
         raise NotFound("result.gone", f"the data of job {job.id[:8]} were purged")
+    if file.kind == "view":
+        # Drawn by the page alone, slice by slice; whoever wants the pixels takes the image.
+        raise NotFound("result.none", "the result has no such file")
     if file.kind == "report" or job.state == "released" or (reader and job.state == "review"):
         return file
     if job.state in ("withdrawn", "superseded"):

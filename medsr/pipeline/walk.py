@@ -15,7 +15,7 @@ from medsr.models.bundle import Bundle
 from medsr.pipeline.candidate import candidate_restoration
 from medsr.records import Judgement, Restoration, Verdict
 from medsr.release import Release, advance, decide
-from medsr.report import render
+from medsr.report.render import render
 from medsr.report.words import gate_sentence
 from medsr.restore.request import Evidence, RestoreRequest
 from medsr.restore.restore import restore

@@ -1,6 +1,6 @@
-"""The report of a result: report.json, report.html and the sidecar, in words that promise no more than was measured."""
+"""The report of a result: documents, pictures and the view, in words that promise no more than was measured.
 
-from medsr.report.render import render
-from medsr.report.thumbnail import thumbnail
+Each is imported by its module, so that a page can use words and pictures without loading torch.
+"""
 
-__all__ = ["render", "thumbnail"]
+__all__: list[str] = []

@@ -11,7 +11,7 @@ import torch
 
 from medsr.records import Finding, Restoration
 
-__all__ = ["SlicePlanes", "in_patient", "middle_slice", "shown_slices", "slice_planes"]
+__all__ = ["SlicePlanes", "in_patient", "middle_slice", "nearest_places", "shown_slices", "slice_planes"]
 
 Plane = npt.NDArray[np.float32]
 
@@ -51,7 +51,7 @@ def slice_planes(restoration: Restoration, index: int) -> SlicePlanes:
     restored = _slice(restoration.image, restoration.geometry.slice_axis, index)
     if index in restoration.synthetic_slices:
         return SlicePlanes(index, restored, None, None, "This slice is synthetic: there is no measurement of it")
-    places = _nearest(restoration)
+    places = nearest_places(restoration)
     measured = _nearest_plane(restoration, places, index)
     linear = restoration.operator.linear
     if linear.kind == "identity":
@@ -80,7 +80,7 @@ def _slice(values: npt.NDArray[np.float32], axis: int, index: int) -> Plane:
     return np.array(values[tuple(place)], np.float32, order="C")
 
 
-def _nearest(restoration: Restoration) -> tuple[npt.NDArray[np.intp], ...]:
+def nearest_places(restoration: Restoration) -> tuple[npt.NDArray[np.intp], ...]:
     """For every index along i, j, k of the restored grid the measured index that lies nearest."""
     fine, coarse = restoration.geometry, restoration.measured.geometry
     coarse_from_fine = np.linalg.solve(coarse.world_from_voxel, fine.world_from_voxel)

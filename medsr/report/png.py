@@ -18,20 +18,21 @@ _GREY, _PALETTE = 0, 3
 _LEVEL = 9
 
 
-def png(pixels: Bytes, palette: Bytes | None = None) -> bytes:
+def png(pixels: Bytes, palette: Bytes | None = None, *, level: int = _LEVEL) -> bytes:
     """Encode a picture.
 
     Parameters
     ----------
     pixels : (rows, columns); grey values, or indices into `palette`.
     palette : (n, 3) red, green, blue.
+    level : of zlib, 1 (fast) to 9 (small).
     """
     rows, columns = pixels.shape
     header = struct.pack(">IIBBBBB", columns, rows, 8, _GREY if palette is None else _PALETTE, 0, 0, 0)
     parts = [_SIGNATURE, _chunk(b"IHDR", header)]
     if palette is not None:
         parts.append(_chunk(b"PLTE", np.ascontiguousarray(palette, np.uint8).tobytes()))
-    parts += [_chunk(b"IDAT", zlib.compress(_filtered(pixels), _LEVEL)), _chunk(b"IEND", b"")]
+    parts += [_chunk(b"IDAT", zlib.compress(_filtered(pixels), level)), _chunk(b"IEND", b"")]
     return b"".join(parts)
 
 

@@ -84,13 +84,14 @@ def _serve(store: Store, settings: ServiceSettings, handle: int, pulse: Callable
 
     from medsr.service.api.app import create_app
     from medsr.service.api.protocol import guarded
+    from medsr.service.page.routes import page_router
 
     async def notify() -> None:
         pulse()
 
     pulse()
     configuration = uvicorn.Config(
-        create_app(store, settings),
+        create_app(store, settings, routers=[page_router(store)]),
         http=guarded(settings),
         log_config=None,
         access_log=False,

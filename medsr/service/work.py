@@ -30,6 +30,8 @@ from medsr.pipeline.walk import (
     read_with_operator,
 )
 from medsr.records import Restoration
+from medsr.release import Release
+from medsr.report.viewing import VIEW, write_view
 from medsr.resources.failpoints import failpoint
 from medsr.restore.request import RestoreRequest
 from medsr.restore.restore import restore
@@ -81,7 +83,16 @@ def work(store: Store, claim: Claim, *, settings: ServiceSettings, pace: Pace, f
     with pace.entering("publish"):
         release = result.save(folder / "out")
         failpoint("work.release")
-        return publish(store, claim, release, label=result.verdict.label, summary=_summary(result))
+        view = _view(result, release, folder)
+        return publish(store, claim, release, label=result.verdict.label, summary=_summary(result), view=view)
+
+
+def _view(result: Result, release: Release, folder: Path) -> Path | None:
+    """What the review page shows of an image that a reader may see; a rejected one is told by its report alone."""
+    if result.stored is None or release.word not in ("released", "review"):
+        return None
+    write_view(folder / VIEW, result.restoration)
+    return folder / VIEW
 
 
 def restore_request(parameters: Mapping[str, object], settings: ServiceSettings) -> RestoreRequest:

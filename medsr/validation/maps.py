@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from scipy import ndimage
 from medsr.records import Finding, Restoration
 from medsr.validation.local_noise import plane_of
 
-__all__ = ["contradicted", "shown_slices", "supplied"]
+__all__ = ["contradicted", "null_details", "shown_slices", "strength", "supplied"]
 
 Map = npt.NDArray[np.float32]
 
@@ -56,23 +56,35 @@ def supplied(restoration: Restoration, shown: Sequence[int]) -> tuple[float, dic
     if linear.kind == "identity":
         plane = tuple(size for a, size in enumerate(restoration.geometry.shape) if a != axis)
         return 0.0, {index: np.zeros(plane, np.float32) for index in shown}
+    null_energy, energy, maps = 0.0, 0.0, {}
+    for index, detail, null in null_details(restoration):
+        null_energy += float((null.astype(np.float64) ** 2).sum())
+        energy += float((detail.astype(np.float64) ** 2).sum())
+        if index in shown:
+            maps[index] = strength(null)
+    return (null_energy / energy if energy > 0 else 0.0), maps
+
+
+def null_details(restoration: Restoration) -> Iterator[tuple[int, Map, Map]]:
+    """Slice by slice: index, fine detail x - l, and the part of it that A does not see."""
+    linear, axis = restoration.operator.linear, restoration.geometry.slice_axis
     whole = None
     if not linear.slices_are_independent:
         stack = np.stack([_detail(restoration, index) for index in range(restoration.geometry.shape[axis])], axis)
         whole = linear.project(torch.from_numpy(stack))
-    null_energy, energy, maps = 0.0, 0.0, {}
     for index in range(restoration.geometry.shape[axis]):
         detail = _detail(restoration, index)
         if whole is None:
             seen = linear.slab(index, index + 1).project(torch.from_numpy(detail).unsqueeze(axis)).squeeze(axis)
         else:
             seen = whole.select(axis, index)
-        null = detail - seen.numpy()
-        null_energy += float((null.astype(np.float64) ** 2).sum())
-        energy += float((detail.astype(np.float64) ** 2).sum())
-        if index in shown:
-            maps[index] = np.sqrt(np.maximum(ndimage.uniform_filter(null**2, _SMOOTH), 0)).astype(np.float32)
-    return (null_energy / energy if energy > 0 else 0.0), maps
+        yield index, detail, detail - seen.numpy()
+
+
+def strength(null: Map) -> Map:
+    """Local rms of a slice's supplied detail."""
+    rms: Map = np.sqrt(np.maximum(ndimage.uniform_filter(null**2, _SMOOTH), 0)).astype(np.float32)
+    return rms
 
 
 def _detail(restoration: Restoration, index: int) -> Map:

@@ -46,7 +46,9 @@ def test_every_option_reaches_the_restoration(tmp_path: Path, monkeypatch: pytes
     app = typer.Typer()
     app.command()(command.restore)
     given = "--task superres --through 3 --method gan --fidelity 0.25 --samples 5 --seed 9 --mask 1,2 --quiet"
+    given += " --second b.nii --no-probe"
     result = CliRunner().invoke(app, [str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path / "out"), *given.split()])
     assert result.exit_code == 0, result.output
     wanted = {"through": 3.0, "method": "gan", "fidelity": 0.25, "samples": 5, "seed": 9, "mask": (1, 2), "scale": None}
+    wanted |= {"second": Path("b.nii"), "probe": False}
     assert {name: seen[name] for name in wanted} == wanted

@@ -12,9 +12,9 @@ from support.reports import GOLDEN, VERSION, finding_of, golden_bytes, judgement
 
 from medsr import __version__
 from medsr.records import CalibrationUse, ChannelResult, NoiseLevel
-from medsr.report import render
 from medsr.report.document import Report
 from medsr.report.reference import reference_bytes
+from medsr.report.render import render
 from medsr.report.schema import schema_bytes
 from medsr.validation.policy import load_policy
 

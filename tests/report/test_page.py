@@ -15,7 +15,7 @@ from support.reports import finding_of, judgement_of, restoration_of, verdict_of
 
 from medsr.physics import Identity, Operator
 from medsr.records import CalibrationUse, ChannelResult, ChannelStatus, FindingType, ProbeDisc, Word
-from medsr.report import render
+from medsr.report.render import render
 from medsr.validation.policy import load_policy
 from medsr.volume import Acquisition, Geometry, Volume
 

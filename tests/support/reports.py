@@ -25,7 +25,7 @@ from medsr.records import (
     Word,
     pixels_sha256,
 )
-from medsr.report import render
+from medsr.report.render import render
 from medsr.validation.policy import load_policy
 from medsr.volume import Modality, Source
 from support.volumes import ct_volume, mr_volume

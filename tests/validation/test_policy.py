@@ -38,7 +38,7 @@ def test_shipped_policies_require_what_each_task_and_method_can_be_judged_by(nam
         policy.sha256
         == hashlib.sha256((data_root("validation") / "policies" / f"{name}.toml").read_bytes()).hexdigest()
     )
-    wanted = {"denoise": RANGE, "superres": RANGE | {"N1"}, "inpaint": {"N1", "N5"}}
+    wanted = {"denoise": RANGE | {"N4"}, "superres": RANGE | {"N1", "N4"}, "inpaint": {"N1", "N4", "N5"}}
     for task, channels in wanted.items():
         assert set(policy.required_for(task)) == channels
         assert set(policy.required_for(task, method="regress")) == channels

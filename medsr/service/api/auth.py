@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Annotated, Any
@@ -22,6 +23,8 @@ __all__ = ["COOKIE", "Caller", "address_of", "identify", "requires", "visible_ow
 COOKIE = "medsr_session"
 
 _PUBLIC = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+_ASSETS = "/review/static/"
+_PICTURE = re.compile(r"^/v1/jobs/[0-9a-f-]{36}/preview/[a-z]+\.png$")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHALLENGE: Mapping[str, str] = {"WWW-Authenticate": 'Bearer realm="medsr"'}
 
@@ -41,7 +44,8 @@ async def identify(desk: Desk, scope: AsgiScope) -> None:
     state["principal"], state["session"] = None, None
     path = scope["path"]
     needed = path.startswith("/v1/") and not (path == "/v1/session" and scope["method"] == "POST")
-    if path in _PUBLIC or not (needed or path.startswith("/review")):
+    page = path.startswith("/review") and not path.startswith(_ASSETS)
+    if path in _PUBLIC or not (needed or page):
         return
     headers = Headers(scope=scope)
     given = headers.get("authorization")
@@ -53,6 +57,9 @@ async def identify(desk: Desk, scope: AsgiScope) -> None:
     if principal is None:
         if needed:
             raise Problem(401, "auth.required", headers=_CHALLENGE)
+        return
+    if _PICTURE.search(path):
+        # A reader who turns through slices asks for dozens a second, each a few milliseconds of work.
         return
     wait = desk.pace.wait_s(principal.key)
     if wait:
