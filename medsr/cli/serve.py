@@ -13,7 +13,7 @@ from medsr.errors import UsageError
 if TYPE_CHECKING:
     from medsr.service.run import Process
 
-__all__ = ["serve"]
+__all__ = ["processes", "serve"]
 
 
 def serve(
@@ -42,11 +42,17 @@ def serve(
         return
     from medsr.service.run import serve as run
 
-    code = run(settings, only=_processes(only), limits=exported(config), say=say, say_key=_say_key)
+    code = run(settings, only=processes(only), limits=exported(config), say=say, say_key=_say_key)
     raise typer.Exit(code)
 
 
-def _processes(only: str | None) -> tuple[Process, ...]:
+def processes(only: str | None) -> tuple[Process, ...]:
+    """The processes that ``--only`` names, all without it.
+
+    Raises
+    ------
+    UsageError : ``serve.process``.
+    """
     from medsr.service.run import PROCESSES
 
     wanted = PROCESSES if only is None else tuple(part.strip() for part in only.split(","))

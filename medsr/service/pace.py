@@ -212,7 +212,7 @@ class Heart:
 
     def _leave(self, deed: Callable[[Store, Claim], object] | None, claim: Claim, why: str) -> None:
         """Do what the store must know, then die at once: the main thread cannot be asked to."""
-        _log.warning("worker.leaves", job=claim.job_id, why=why)
+        _log.warning("worker.leaves", job=claim.job_id, reason=why)
         if deed is not None:
             with suppress(Conflict, Unavailable):
                 deed(self.store, claim)

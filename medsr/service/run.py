@@ -97,16 +97,19 @@ def _roles(settings: ServiceSettings, only: Sequence[Process], listening: socket
 @contextmanager
 def _bound(settings: ServiceSettings) -> Iterator[socket.socket]:
     """The listening socket, bound here so that a port in use is said at once and a restart of the api loses nobody."""
+    fact = f"port {settings.port} of {settings.host[:60]} cannot be bound"
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
     except OSError as error:
-        raise UsageError("serve.port", f"port {settings.port} of {settings.host[:60]} cannot be bound") from error
-    with listening:
-        listening.listen(_BACKLOG)
+        raise UsageError("serve.port", fact) from error
+    family, kind, protocol, _, address = found[0]
+    with socket.socket(family, kind, protocol) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+            listening.listen(_BACKLOG)
+        except OSError as error:
+            raise UsageError("serve.port", fact) from error
         yield listening
 
 

@@ -105,7 +105,7 @@ def _tend(child: _Child, environment: Mapping[str, str], on_restart: Callable[[s
     if code is None:
         patience = child.role.silent_s if child.last > child.started else child.role.start_s
         if now - child.last > patience:
-            _log.warning("child.silent", role=child.role.name, pid=child.process.pid)
+            _log.warning("child.silent", process=child.role.name, pid=child.process.pid)
             child.process.kill()
         return
     _close(child)
@@ -113,7 +113,7 @@ def _tend(child: _Child, environment: Mapping[str, str], on_restart: Callable[[s
         0.0 if now - child.started > _SOUND_S else min(child.pause_s * 2 or _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
     )
     child.due = now + child.pause_s
-    _log.warning("child.died", role=child.role.name, status=code, pause_s=child.pause_s)
+    _log.warning("child.died", process=child.role.name, exit=code, seconds=round(child.pause_s, 3))
     on_restart(child.role.name, code)
 
 
@@ -128,7 +128,7 @@ def _start(child: _Child, environment: Mapping[str, str], now: float) -> None:
     finally:
         os.close(theirs)
     child.process, child.pulse, child.started, child.last = process, ours, now, now
-    _log.info("child.started", role=child.role.name, pid=process.pid)
+    _log.info("child.started", process=child.role.name, pid=process.pid)
     if process.stdin is not None:
         try:
             process.stdin.write(child.role.given)
@@ -158,7 +158,7 @@ def _drain(children: Sequence[_Child], drain_s: float) -> int:
                 child.process.wait(max(until - time.monotonic(), 0.01))
             except subprocess.TimeoutExpired:
                 late = True
-                _log.warning("child.late", role=child.role.name)
+                _log.warning("child.late", process=child.role.name)
                 _kill(child)
     return int(late)
 

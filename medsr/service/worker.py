@@ -84,7 +84,7 @@ def _one(store: Store, held: Claim, *, settings: ServiceSettings, heart: Heart) 
             ended = work(store, held, settings=settings, pace=pace, folder=folder)
         log.info("job.ended", state=ended.state, reason=ended.reason)
     except Stopped as stopped:
-        log.info("job.stopped", order=stopped.order)
+        log.info("job.stopped", reason=stopped.order)
         if stopped.order == "cancel":
             _tell(cancelled, store, held)
     except Conflict as error:

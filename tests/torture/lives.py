@@ -46,6 +46,12 @@ LEASE_S, HEARTBEAT_S = 1.0, 0.2
 ATTEMPTS = 1_000
 """Here the worker is killed and not the job to blame."""
 LONGEST_LIFE_S = 3.0
+STAGES = (
+    ("sender", ("file.rename", "submit.commit", "submit.ack")),
+    ("worker", ("claim.commit", "claim.done", "work.read", "work.restore", "stage.row", "work.judge", "work.release",
+                "publish.files", "publish.commit", "publish.done")),
+    ("reader", ("decide.file", "decide.commit", "decide.ack")),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -222,6 +228,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=0, help="times that each fail-point kills before chance does")
+    parser.add_argument("--every-stage", action="store_true", help="one fail-point of each stage first")
     parser.add_argument("--settle-s", type=float, default=60.0)
     given = parser.parse_args()
     settings = ServiceSettings(
@@ -234,6 +241,8 @@ def main() -> int:
     close_store(store)
     chance = random.Random(given.seed)  # noqa: S311 -- a plan that can be played again
     every = [(role, point) for role in ROLES for point in points_of(role) for _ in range(given.each)]
+    if given.every_stage:
+        every = [(role, point) for role, points in STAGES for point in points]
     every.reverse()  # senders die first, then workers, then readers
     begun = time.monotonic()
     places = kill_some(harness, given.kills, chance, every)
