@@ -97,7 +97,7 @@ def test_unit_is_sandboxed() -> None:
 def test_systemd_accepts_the_unit(program, tmp_path: Path) -> None:
     text = (DEPLOY / "systemd" / "medsr.service").read_text(encoding="utf-8")
     # The program and its user are not on this machine; all else is systemd's to judge.
-    text = text.replace("/opt/medsr/bin/medsr", "/bin/true").replace("User=medsr", "User=nobody")
+    text = text.replace("/opt/medsr/bin/medsr", "/bin/true").replace("User=medsr", "User=daemon")
     copy = tmp_path / "medsr.service"
     copy.write_text(text.replace("Group=medsr\n", ""), encoding="utf-8")
     done = subprocess.run([program("systemd-analyze"), "verify", str(copy)], capture_output=True, text=True, timeout=30)
