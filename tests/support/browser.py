@@ -16,7 +16,7 @@ from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 _SWITCHES = (
     "--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage",
     "--disable-background-networking", "--no-first-run", "--window-size=1280,800",

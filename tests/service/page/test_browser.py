@@ -284,7 +284,9 @@ def test_one_run_by_keyboard_alone(browser, service):
     ]  # fmt: skip
     keys(browser, "?")
     browser.until(lambda: browser.one("#help").get_attribute("open") is not None)
-    keys(browser, Keys.ESCAPE, "r")
+    keys(browser, Keys.ESCAPE)
+    browser.until(lambda: browser.one("#help").get_attribute("open") is None)
+    keys(browser, "r")
     browser.until(lambda: browser.one("#decide").get_attribute("open") is not None)
     keys(browser, Keys.SPACE, Keys.TAB, "painted in by the model", Keys.TAB, Keys.TAB)
     assert browser.script("return document.activeElement.id") == "decide-confirm"
