@@ -85,6 +85,7 @@ class BatchOptions:
         request = dataclasses.asdict(self.request)
         for name in ("threads", "device"):
             request.pop(name)
+        request["evidence"] = sorted(self.request.evidence)
         return {"request": request, "policy": self.policy, "modality": self.modality, "container": self.container}
 
 
