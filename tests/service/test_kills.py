@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.workers import site, tiny_scan
+from support.service_work import site, tiny_scan
 
 TORTURE = Path(__file__).resolve().parent.parent / "torture"
 

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from support.workers import site, tiny_scan
+from support.service_work import site, tiny_scan
 from typer.testing import CliRunner
 
 from medsr.cli.main import app

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from support.stores import LIMITS
-from support.workers import SETTINGS, asked, one, site, tiny_scan
+from support.service_work import SETTINGS, asked, one, site, tiny_scan
 
 from medsr.jobs.claims import claim, judging, reap
 from medsr.jobs.events import events_after
