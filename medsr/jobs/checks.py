@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from medsr.errors import IntegrityError, NotFound
 from medsr.jobs.files import open_checked
-from medsr.jobs.publish import output_hash
+from medsr.jobs.publish import HASHED, output_hash
 from medsr.jobs.rows import checked, sealed
 from medsr.jobs.store import Row, Store, many, reading
 from medsr.jobs.tables import api_key, artefact, decision, gate, job, result
@@ -17,8 +17,6 @@ from medsr.jobs.tables import api_key, artefact, decision, gate, job, result
 __all__ = ["Fault", "check_files", "check_rows"]
 
 _PLAIN = frozenset({"row_hash"})
-_HASHED = ("image", "sidecar", "record", "report")
-"""Kinds of files that the output's hash covers."""
 _BATCH = 500
 
 
@@ -52,7 +50,7 @@ def check_rows(store: Store) -> tuple[Fault, ...]:
             if row["state"] == "released" and (row["id"], row["output_sha256"]) not in passes:
                 faults.append(Fault("store.row", "release", row["id"]))
             if row["output_sha256"] is not None:
-                listed = sa.select(result).where(result.c.job == row["id"], result.c.kind.in_(_HASHED))
+                listed = sa.select(result).where(result.c.job == row["id"], result.c.kind.in_(HASHED))
                 files = {found["name"]: found["sha256"] for found in many(connection, listed)}
                 if output_hash(files) != row["output_sha256"]:
                     faults.append(Fault("store.hash", "result", row["id"]))

@@ -17,7 +17,7 @@ from medsr.jobs.files import Kept, keep, open_checked
 from medsr.jobs.keys import Principal
 from medsr.jobs.nouns import Job
 from medsr.jobs.outbox import enqueue
-from medsr.jobs.publish import output_hash
+from medsr.jobs.publish import HASHED, output_hash
 from medsr.jobs.rows import as_job, change, locked, sealed
 from medsr.jobs.states import JobStep, step
 from medsr.jobs.store import Row, Store, many, reading, writing
@@ -161,9 +161,7 @@ def _check_files(store: Store, files: dict[str, str], output_sha256: str) -> Non
 
 
 def _files(connection: Connection, job_id: str) -> dict[str, str]:
-    wanted = sa.select(result.c.name, result.c.sha256).where(
-        result.c.job == job_id, result.c.kind.not_in(("release", "view"))
-    )
+    wanted = sa.select(result.c.name, result.c.sha256).where(result.c.job == job_id, result.c.kind.in_(HASHED))
     return {str(name): str(sha256) for name, sha256 in connection.execute(wanted)}
 
 

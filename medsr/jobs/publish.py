@@ -30,11 +30,13 @@ from medsr.resources.failpoints import failpoint
 if TYPE_CHECKING:
     from medsr.release.publication import Release
 
-__all__ = ["kind_of", "output_hash", "publish"]
+__all__ = ["HASHED", "kind_of", "output_hash", "publish"]
 
 _HELD = "held/"
 _REPORTS = ("report.json", "report.html")
 VIEW = "view.safetensors"
+HASHED = ("image", "sidecar", "record", "report")
+"""Kinds of files that the output's hash covers; a view and a reader's release stand beside them."""
 
 
 @dataclass(frozen=True, slots=True)

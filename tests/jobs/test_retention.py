@@ -60,6 +60,27 @@ def test_a_purge_leaves_hashes_and_audit_alone(store, tmp_path):
         purge(store, done.id, actor="admin")
 
 
+@pytest.mark.parametrize("how", ["purge", "study", "age"])
+def test_the_pages_view_goes_with_its_job(store, tmp_path, time, how):
+    made, view = queued(store), tmp_path / "view"
+    view.write_bytes(b"slices for the page")
+    held = claim(store, "w")
+    judging(store, held)
+    publish(store, held, release_of(tmp_path / "out"), view=view)
+    [kept] = [file for file in result_files(store, made.id) if file.kind == "view"]
+    assert has_file(store.files, kept.sha256)
+    if how == "purge":
+        purge(store, made.id, actor="admin")
+    elif how == "study":
+        set_study(store, made.input_sha256, "1.2.3")
+        purge_study(store, "1.2.3", actor="admin")
+    else:
+        time.sleep(LIMITS.keep_s["review"] + 1)
+        sweep(store)
+    assert files_of(store) == set()
+    assert [file.kept for file in result_files(store, made.id) if file.kind == "view"] == [False]
+
+
 def test_a_purge_keeps_equal_bytes_of_another_job(store, tmp_path):
     first, second = (queued(store).id for _ in range(2))
     run(store, tmp_path / "1", "released")

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 
 from medsr.errors import NotFound
-from medsr.jobs.files import file_path, open_checked
+from medsr.jobs.files import file_path, has_file, open_checked
 from medsr.jobs.nouns import Job
 from medsr.jobs.results import result_files
 from medsr.jobs.store import Store
@@ -42,6 +42,7 @@ class Views:
         if sha256 is None:
             raise NotFound("view.none", f"job {job.id[:8]} has no pictures")
         with self._lock:
+            self._close_purged()
             if sha256 in self._open:
                 self._open.move_to_end(sha256)
                 return self._open[sha256]
@@ -52,6 +53,11 @@ class Views:
             while len(self._open) > _MOST:
                 self._open.popitem(last=False)
         return opened
+
+    def _close_purged(self) -> None:
+        """A file that is mapped keeps its bytes on the disk after its name is gone."""
+        for sha256 in [held for held in self._open if not has_file(self._store.files, held)]:
+            del self._open[sha256]
 
 
 def _sha256(store: Store, job: Job) -> str | None:
