@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from support.stores import LIMITS
 from support.service_work import SETTINGS, asked, one, site, tiny_scan
+from support.stores import LIMITS
 
 from medsr.jobs.claims import claim, judging, reap
 from medsr.jobs.events import events_after

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.workers import site
+from support.service_work import site
 
 __all__ = ["STARTS_S", "Service", "wait"]
 
