@@ -24,6 +24,8 @@ from pathlib import Path
 ENDED = {"released", "review", "rejected", "blocked", "withdrawn", "failed", "cancelled", "superseded", "purged"}
 JUDGED = {"released", "review", "rejected", "withdrawn"}
 VISIBLE = {"released"}
+COVERED = {"image", "sidecar", "record", "report"}
+"""A view for the page and a reader's release stand beside the output; their bytes are checked as artefacts."""
 
 
 def lines(path: Path | None) -> list[dict]:
@@ -72,7 +74,9 @@ class Store:
         return self.hashes[sha256] == sha256
 
     def results(self, job: str) -> dict[str, str]:
-        return {row["name"]: row["sha256"] for row in self.rows["result"] if row["job"] == job}
+        """The files of a job that its output's hash covers."""
+        rows = (row for row in self.rows["result"] if row["job"] == job and row["kind"] in COVERED)
+        return {row["name"]: row["sha256"] for row in rows}
 
     def events(self, job: str) -> list[dict]:
         found = sorted((row for row in self.rows["event"] if row["job"] == job), key=lambda row: row["seq"])
