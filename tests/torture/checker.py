@@ -24,8 +24,8 @@ from pathlib import Path
 ENDED = {"released", "review", "rejected", "blocked", "withdrawn", "failed", "cancelled", "superseded", "purged"}
 JUDGED = {"released", "review", "rejected", "withdrawn"}
 VISIBLE = {"released"}
-COVERED = {"image", "sidecar", "record", "report"}
-"""A view for the page and a reader's release stand beside the output; their bytes are checked as artefacts."""
+DELIVERED = {"image", "sidecar", "record", "report", "release"}
+"""A view for the page is no file of the result; its bytes are checked as an artefact's."""
 
 
 def lines(path: Path | None) -> list[dict]:
@@ -74,8 +74,8 @@ class Store:
         return self.hashes[sha256] == sha256
 
     def results(self, job: str) -> dict[str, str]:
-        """The files of a job that its output's hash covers."""
-        rows = (row for row in self.rows["result"] if row["job"] == job and row["kind"] in COVERED)
+        """The files of a job that can be read."""
+        rows = (row for row in self.rows["result"] if row["job"] == job and row["kind"] in DELIVERED)
         return {row["name"]: row["sha256"] for row in rows}
 
     def events(self, job: str) -> list[dict]:
