@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 SOURCES := $(shell find medsr models validation -type f -not -name '*.pyc' 2>/dev/null)
 FAST := not slow and not torture and not gpu and not postgres
 
-.PHONY: demo test fast check format bench mutants torture docs clean help
+.PHONY: demo test browser fast check format bench mutants torture docs clean help
 
 help:
 	@echo "make demo   install into $(VENV) and run the whole job on two scans that travel with medsr"
@@ -44,7 +44,7 @@ define run_tests
 endef
 
 test: check $(VENV)/wheel
-	$(call run_tests,-m "not torture" --durations 15)
+	$(call run_tests,-m "not torture and not browser" --durations 15)
 
 fast: $(VENV)/wheel
 	$(call run_tests,-m "$(FAST)")
@@ -61,6 +61,11 @@ format: $(VENV)/pins
 
 mutants: $(VENV)/wheel
 	$(BIN)/python tools/mutants.py
+
+# One Chromium at a time: beside other workers its windows close.
+browser: $(VENV)/wheel
+	mkdir -p build/away
+	cd build/away && ../../$(BIN)/python -m pytest -c ../../pyproject.toml --rootdir ../.. ../../tests -n 0 -m browser
 
 torture: $(VENV)/wheel
 	$(call run_tests,-m torture)

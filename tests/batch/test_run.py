@@ -164,7 +164,7 @@ def test_a_killed_worker_costs_one_more_attempt_and_no_scan(scans, options, tmp_
     assert not multiprocessing.active_children()
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_a_scan_that_hangs_twice_is_listed_and_the_others_are_done(scans, options, tmp_path, monkeypatch):
     plain = pool._give
 
