@@ -45,6 +45,7 @@ endef
 
 test: check $(VENV)/wheel
 	$(call run_tests,-m "not torture and not browser" --durations 15)
+	$(MAKE) browser
 
 fast: $(VENV)/wheel
 	$(call run_tests,-m "$(FAST)")

@@ -11,6 +11,7 @@ from medsr.batch.item import Item
 from medsr.errors import MedsrError, UsageError
 from medsr.io import is_dicom_file, is_nifti, stacks_of
 from medsr.io.text import shown
+from medsr.release.record import file_sha256
 
 __all__ = ["find_items", "of_shard", "sha256_of"]
 
@@ -61,8 +62,7 @@ def of_shard(items: list[Item], shard: tuple[int, int] | None) -> list[Item]:
 def sha256_of(path: Path) -> str:
     """Hash of a file's bytes, or of the names and bytes of all files of a folder."""
     if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(path)
     digest = hashlib.sha256()
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
         digest.update(f"{file.relative_to(path).as_posix()} {sha256_of(file)}\n".encode())

@@ -5,7 +5,6 @@ The files decide; a deed is done only while the outputs it lists still hash to w
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from medsr.batch.item import Row
 from medsr.errors import MedsrError
 from medsr.release import state_of
 from medsr.release.publication import HELD, REPORTS
+from medsr.release.record import file_sha256
 from medsr.resources import write_bytes
 
 __all__ = ["Ledger"]
@@ -89,7 +89,6 @@ def _moved(files: Mapping[str, str], word: str, state: str) -> dict[str, str]:
 
 def _hash(path: Path) -> str | None:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return None

@@ -125,8 +125,13 @@ def _run(
         else:
             deeds.append(deed)
     resumed = sum(row.status == "done" for row in rows.values())
+
+    def tick(name: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(len(rows), len(items), f"{_state(rows)}; {name} {done}/{total}".removeprefix("; "))
+
     try:
-        _restore(deeds, options, output, pins, where, take)
+        _restore(deeds, options, output, pins, where, take, tick)
     finally:
         # Also after an interruption: what is there is listed.
         write_index(output, [*_others(ledger, rows), *rows.values()])
@@ -140,6 +145,7 @@ def _restore(
     pins: Pins,
     where: Where,
     take: Callable[[Row], None],
+    tick: Callable[[str, int, int], None],
 ) -> None:
     if not deeds:
         return
@@ -152,7 +158,7 @@ def _restore(
             workers=where.workers,
             limits=where.limits,
             on_row=take,
-            on_tick=lambda *_: None,
+            on_tick=tick,
         )
         return
     with dask_client(where.runner, workers=where.workers, scheduler=where.scheduler, slurm=where.slurm) as client:
